@@ -1,0 +1,37 @@
+# Two commands for a newcomer: `make run` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: run test check bench clean install
+
+run: $(STAMP)
+	$(BIN)/pomona build recipes/sample.yaml
+	$(BIN)/pomona train recipes/sample.yaml
+
+test: check
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt requirements-nodeps.txt
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info[:2], "Pomona needs Python 3.11 or newer, found " + sys.version'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt torch
+	$(PIP) install -q -c constraints.txt -e '.[train,curate,sample,dev]'
+	$(PIP) install -q --no-deps -r requirements-nodeps.txt
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .bench runs build *.egg-info

@@ -1,0 +1,200 @@
+"""Shingles: what two texts are compared by.
+
+A shingle is ``size`` units in a row, and the units are those of the profile:
+
+- ``auto``: words and symbols of ``kernels.words``, case-folded, punctuation left out. In scripts without spaces a word
+  is one character, so that these texts get character shingles. Symbols stay in, so that x^2+1 and x-2=1 differ;
+  punctuation, white space, letter case and line breaks do not count.
+- ``characters``: code points as they stand, a run of white space counting as one space, none at either end.
+
+A text with fewer units than ``size``, but at least one, has one shingle of all its units. A text without units (empty,
+or only punctuation) has no shingle and is near no other text; its copies are found by content (``dedup.exact``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from kernels.strings import TextBatch, text_batch
+from kernels.words import PUNCTUATION, words
+
+__all__ = ["Profile", "Shingles", "shingle_sets", "shingles"]
+
+Profile = Literal["auto", "characters"]
+
+# Texts are split into units about this many bytes at a time: the tokens of a piece stay in the cache, and memory does
+# not grow with the batch. Borders lie between texts and change nothing.
+_PIECE_BYTES = 1 << 19
+
+# A 64-bit odd multiplier (Knuth's MMIX); the hash of a shingle is the polynomial in it of its units' hashes.
+_BASE = np.uint64(6364136223846793005)
+_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
+_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
+_U33 = np.uint64(33)
+_SPACE = np.uint64(32)
+
+
+class Shingles(NamedTuple):
+    """Hashes of shingles; those of text ``i`` are ``hashes[offsets[i]:offsets[i + 1]]``."""
+
+    offsets: NDArray[np.int64]  # n + 1, from 0
+    hashes: NDArray[np.uint64]
+
+
+def shingles(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile: Profile = "auto") -> Shingles:
+    """Hash every shingle of every text, in the order of the text, repeats included.
+
+    Args:
+        text: ``n`` texts, string or large_string; a null counts as an empty text.
+        size: units in a shingle, 1 or more.
+        profile: what a unit is; see the module.
+
+    Raises:
+        ValueError: ``size`` is below 1, or the profile is unknown.
+    """
+    if size < 1:
+        raise ValueError(f"size: found {size}, expected 1 or more units in a shingle")
+    if profile not in ("auto", "characters"):
+        raise ValueError(f'profile: found "{profile}", expected "auto" or "characters"')
+    offsets = [np.zeros(1, np.int64)]
+    hashes: list[NDArray[np.uint64]] = []
+    total = 0
+    for piece in pieces(text_batch(text)):
+        if profile == "auto":
+            tokens = words(piece)
+            piece_offsets, piece_hashes = _token_shingles(tokens.offsets, tokens.hashes, tokens.kinds, size)
+        else:
+            piece_offsets, piece_hashes = _character_shingles(piece.data, piece.offsets, size)
+        offsets.append(piece_offsets[1:] + total)
+        hashes.append(piece_hashes)
+        total += len(piece_hashes)
+    return Shingles(np.concatenate(offsets), np.concatenate(hashes) if hashes else np.zeros(0, np.uint64))
+
+
+def shingle_sets(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile: Profile = "auto") -> Shingles:
+    """Return each text's set of shingles: hashes ascending, each once. Arguments and errors as ``shingles``."""
+    return Shingles(*_sets(*shingles(text, size, profile)))
+
+
+def pieces(batch: TextBatch) -> Iterator[TextBatch]:
+    """Cut a batch between texts into pieces of about half a megabyte (a longer text is a piece of its own)."""
+    offsets = batch.offsets
+    first = 0
+    while first < len(offsets) - 1:
+        last = int(np.searchsorted(offsets, offsets[first] + _PIECE_BYTES, side="right")) - 1
+        last = min(max(last, first + 1), len(offsets) - 1)
+        part = offsets[first : last + 1]
+        part.flags.writeable = False
+        yield TextBatch(batch.data, part)
+        first = last
+
+
+@njit(cache=True, nogil=True)
+def _finish(value):  # pyright: ignore
+    """Mix a polynomial hash so that every bit depends on every other (the 64-bit finaliser of MurmurHash3)."""
+    value ^= value >> _U33
+    value *= _MIX_1
+    value ^= value >> _U33
+    value *= _MIX_2
+    return value ^ (value >> _U33)
+
+
+@njit(cache=True, nogil=True)
+def _token_shingles(token_offsets, token_hashes, kinds, size):  # pyright: ignore
+    n = len(token_offsets) - 1
+    offsets = np.zeros(n + 1, np.int64)
+    hashes = np.empty(len(token_hashes), np.uint64)  # never more shingles than units
+    units = np.empty(len(token_hashes), np.uint64)
+    oldest = np.uint64(1)
+    for _ in range(size):
+        oldest *= _BASE
+    m = 0
+    for i in range(n):
+        count = 0
+        rolling = np.uint64(0)
+        for t in range(token_offsets[i], token_offsets[i + 1]):
+            if kinds[t] == PUNCTUATION:
+                continue
+            units[count] = token_hashes[t]
+            rolling = rolling * _BASE + token_hashes[t]
+            count += 1
+            if count > size:
+                rolling -= units[count - 1 - size] * oldest
+            if count >= size:
+                hashes[m] = _finish(rolling)
+                m += 1
+        if 0 < count < size:
+            hashes[m] = _finish(rolling)
+            m += 1
+        offsets[i + 1] = m
+    return offsets, hashes[:m].copy()
+
+
+@njit(cache=True, nogil=True)
+def _character_shingles(data, text_offsets, size):  # pyright: ignore
+    n = len(text_offsets) - 1
+    offsets = np.zeros(n + 1, np.int64)
+    hashes = np.empty(text_offsets[n] - text_offsets[0], np.uint64)
+    longest = 0
+    for i in range(n):
+        longest = max(longest, text_offsets[i + 1] - text_offsets[i])
+    units = np.empty(longest, np.uint64)
+    oldest = np.uint64(1)
+    for _ in range(size):
+        oldest *= _BASE
+    m = 0
+    for i in range(n):
+        count = 0
+        at = text_offsets[i]
+        end = text_offsets[i + 1]
+        while at < end:
+            code = np.uint64(data[at])
+            at += 1
+            if code <= _SPACE:
+                if count > 0 and units[count - 1] != _SPACE:
+                    units[count] = _SPACE
+                    count += 1
+                continue
+            # The unit is the code point's own bytes; a stray continuation byte stands for itself.
+            while code >= 0xC0 and at < end and (data[at] & 0xC0) == 0x80:
+                code = (code << np.uint64(8)) | np.uint64(data[at])
+                at += 1
+            units[count] = code
+            count += 1
+        if count > 0 and units[count - 1] == _SPACE:
+            count -= 1
+        rolling = np.uint64(0)
+        for u in range(count):
+            rolling = rolling * _BASE + _finish(units[u])
+            if u >= size:
+                rolling -= _finish(units[u - size]) * oldest
+            if u >= size - 1:
+                hashes[m] = _finish(rolling)
+                m += 1
+        if 0 < count < size:
+            hashes[m] = _finish(rolling)
+            m += 1
+        offsets[i + 1] = m
+    return offsets, hashes[:m].copy()
+
+
+@njit(cache=True, nogil=True)
+def _sets(offsets, hashes):  # pyright: ignore
+    n = len(offsets) - 1
+    set_offsets = np.zeros(n + 1, np.int64)
+    kept = np.empty(len(hashes), np.uint64)
+    m = 0
+    for i in range(n):
+        ordered = np.sort(hashes[offsets[i] : offsets[i + 1]])
+        for j in range(len(ordered)):
+            if j == 0 or ordered[j] != ordered[j - 1]:
+                kept[m] = ordered[j]
+                m += 1
+        set_offsets[i + 1] = m
+    return set_offsets, kept[:m].copy()

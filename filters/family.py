@@ -1,0 +1,96 @@
+"""Families of signals and presets of rules: a module of this package that defines ``FAMILY``, ``RULES`` or both.
+
+A new family is one new file here. Nothing registers itself: the family ``gopher`` is the module ``filters.gopher``,
+imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import filters
+from filters.batch import Batch
+from filters.rule import Rule
+
+__all__ = ["Family", "families", "family", "presets", "rules"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Signals that are measured together.
+
+    Attributes:
+        name: the module's name.
+        signals: name of each signal (without the family) and what it says, with its unit.
+        measure: a value for each text and signal, in any numeric type; must not depend on the other texts of the batch.
+    """
+
+    name: str
+    signals: Mapping[str, str]
+    measure: Callable[[Batch], Mapping[str, NDArray[Any]]]
+
+    def columns(self, batch: Batch) -> dict[str, NDArray[np.float64]]:
+        """The batch's values as ``family.signal``, in the order of ``signals``."""
+        values = self.measure(batch)
+        if values.keys() != self.signals.keys():
+            raise ValueError(
+                f"family {self.name}: measured {sorted(values)}, expected the signals {sorted(self.signals)}"
+            )
+        return {f"{self.name}.{signal}": np.asarray(values[signal], np.float64) for signal in self.signals}
+
+
+def families() -> list[str]:
+    """Names of all families."""
+    return [name for name in _modules() if _defined(name, "FAMILY") is not None]
+
+
+def presets() -> list[str]:
+    """Names of all presets of rules."""
+    return [name for name in _modules() if _defined(name, "RULES") is not None]
+
+
+def family(name: str) -> Family:
+    """The family of this name.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    found = _defined(name, "FAMILY") if name in _modules() else None
+    if found is None:
+        raise ValueError(_unknown("family of signals", name, families()))
+    return found
+
+
+def rules(preset: str) -> list[Rule]:
+    """The rules of a preset, cheapest to explain first; each module says where its thresholds come from.
+
+    Raises:
+        ValueError: there is no such preset; the message names the nearest.
+    """
+    found = _defined(preset, "RULES") if preset in _modules() else None
+    if found is None:
+        raise ValueError(_unknown("preset of rules", preset, presets()))
+    return list(found)
+
+
+def _modules() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(filters.__path__))
+
+
+def _defined(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"filters.{module}"), name, None)
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{what}: found {name!r}, expected one of {', '.join(known)}" + (
+        f"; did you mean {near[0]!r}?" if near else ""
+    )

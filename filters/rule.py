@@ -1,0 +1,45 @@
+"""A rule: the values of a signal that a document may have."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Rule"]
+
+
+class Rule(BaseModel):
+    """Bounds on one signal, both inclusive: a document fails where its value is below ``min`` or above ``max``.
+
+    These are the comparisons of datatrove's filters (they drop on ``<`` and ``>``, so that a value equal to the
+    threshold stays). A value that was not measured (NaN or null) fails: what cannot be shown to keep a rule does not
+    keep it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        min_length=1, description="what the ledger gives as the reason, kebab-case, e.g. gopher-few-stop-words"
+    )
+    signal: str = Field(min_length=1, description="column of the signals, e.g. gopher.stop_words")
+    min: float | None = Field(default=None, description="smallest value allowed; none where null")
+    max: float | None = Field(default=None, description="largest value allowed; none where null")
+    action: Literal["drop", "tag"] = Field(
+        default="drop", description="drop the document, or only list the rule among the failed"
+    )
+    sources: tuple[str, ...] = Field(default=(), description="sources it applies to; all where empty")
+    kinds: tuple[str, ...] = Field(default=(), description="kinds it applies to; all where empty")
+    languages: tuple[str, ...] = Field(default=(), description="languages it applies to; all where empty")
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Rule:
+        if self.min is None and self.max is None:
+            raise ValueError(f"rule {self.name}: found neither min nor max, expected at least one bound")
+        for bound in (self.min, self.max):
+            if bound is not None and math.isnan(bound):
+                raise ValueError(f"rule {self.name}: found the bound NaN, expected a number")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"rule {self.name}: found min {self.min} above max {self.max}, so that nothing could pass")
+        return self

@@ -1,0 +1,61 @@
+"""Measuring: texts in, one float column a signal out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from filters.batch import Batch
+from filters.family import family
+from kernels.strings import TextBatch, text_batch
+
+__all__ = ["measure"]
+
+# Bytes of text that are measured together. It bounds the memory for tokens (about ten times the text), and cannot be
+# seen in the result.
+_PORTION: Final = 8 << 20
+
+
+def measure(text: pa.Array[Any] | pa.ChunkedArray[Any], families: Sequence[str]) -> pa.Table:
+    """Measure families of signals on texts.
+
+    Args:
+        text: strings; a null counts as an empty text. Bytes that are not UTF-8 are measured as U+FFFD.
+        families: names, each once, e.g. ``["gopher", "c4"]``.
+
+    Returns:
+        One row a text, in the order of ``text``; one float64 column a signal (``gopher.words``), families in the order
+        asked for. Every value is a finite number, also for an empty text (a ratio without a whole is 0). A value
+        depends on its own text alone.
+
+    Raises:
+        ValueError: an unknown family, or one twice.
+        TypeError: ``text`` is no Arrow array of strings.
+    """
+    wanted = [family(name) for name in families]
+    if len(set(families)) < len(wanted):
+        raise ValueError(f"families: found {list(families)}, expected each name once")
+    texts = text_batch(text)
+    columns: dict[str, list[np.ndarray]] = {f"{one.name}.{signal}": [] for one in wanted for signal in one.signals}
+    for portion in _portions(texts):
+        batch = Batch(portion)
+        for one in wanted:
+            for name, values in one.columns(batch).items():
+                columns[name].append(values)
+    return pa.table({name: pa.array(np.concatenate(parts), pa.float64()) for name, parts in columns.items()})
+
+
+def _portions(texts: TextBatch) -> Iterator[TextBatch]:
+    """Runs of whole texts of about _PORTION bytes; at least one, so that no texts still give every column."""
+    offsets = texts.offsets
+    first = 0
+    while True:
+        after = int(np.searchsorted(offsets, offsets[first] + _PORTION, side="right")) - 1
+        after = min(max(after, first + 1), len(offsets) - 1)
+        yield TextBatch(texts.data, offsets[first : after + 1])
+        first = after
+        if first >= len(offsets) - 1:
+            return

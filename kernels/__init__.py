@@ -1,0 +1,28 @@
+"""Kernels: loops over the bytes of a whole batch of texts, compiled by Numba.
+
+Numba caches a compiled function under the date of its own file alone, so a kernel that calls one of another file would
+stay as it was when that other file changes, and go on giving the old results. Importing this package therefore puts the
+cache in a folder named after the digest of all kernels, unless the environment says where it should be
+(``NUMBA_CACHE_DIR``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+
+def _cache_folder() -> str:
+    digest = blake2b(digest_size=8)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(caches) / "pomona" / f"kernels-{digest.hexdigest()}")
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = _cache_folder()
+    if "numba" in sys.modules:  # it has read its environment already
+        sys.modules["numba"].config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

@@ -1,0 +1,268 @@
+"""The command line: `pomona build`, `crawl`, `why`, `report`, `train`, `generate`, `eval`, `doctor`.
+
+Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Everything heavy is imported inside its command.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trainer.cli import eval_command, generate_command
+from trainer.errors import RequestError
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
+    from pipelines.steps.step import Finished
+
+app = typer.Typer(
+    name="pomona",
+    help="Turn the open web, code and mathematics into weighted mixtures, and train language models on them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder that `pomona build` made.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one field: path=value, for example `--set heldout.fraction=0.02`."),
+]
+
+
+def main() -> None:
+    """Run the command line; mistakes of the user end with 2, failures of the run with 1."""
+    from pipelines.recipe_errors import RecipeError
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except RecipeError as error:
+        for problem in error.problems:
+            console.print(f"[bold red]wrong[/] {_escaped(problem)}", soft_wrap=True)
+        sys.exit(2)
+    except RequestError as error:
+        console.print(f"[bold red]wrong[/] {_escaped(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        console.print(f"[bold red]not installed[/] {error.name}: {_extra(error.name or '')}", soft_wrap=True)
+        sys.exit(2)
+    except Exception as error:  # every other failure we know is said in one line, not as a traceback
+        if not _known(error):
+            raise
+        console.print(f"[bold red]failed[/] {_escaped(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _known(error: Exception) -> bool:
+    """Say whether an error is one that a command raises on purpose, with a message for the user."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
+        "pipelines",
+        "trainer",
+        "filters",
+        "dedup",
+        "decontam",
+    )
+
+
+def _extra(module: str) -> str:
+    half = "train" if module.partition(".")[0] == "torch" else "curate"
+    return f"install it with  pip install -c constraints.txt '.[{half}]'"
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@app.command(epilog="Example: pomona build recipes/sample.yaml --workers 2")
+def build(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/<name of the recipe>]")] = None,
+    crawl: Annotated[Path | None, typer.Option(help="Read this recorded crawl instead of crawling.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of steps that several runs share.")] = None,
+    engine: Annotated[str, typer.Option(help="Where to run: local.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: all cores]")] = None,
+    set_: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Build a recipe's mixtures from its sources. Finished steps are reused; a killed run goes on where it was."""
+    from pipelines import run as runs
+    from pipelines.engines.local import LocalEngine
+    from pipelines.progress import Bars
+    from pipelines.recipe_errors import RecipeError
+
+    loaded = _load(recipe, set_)
+    if engine != "local":
+        raise RecipeError([f"--engine {engine}: valid here: local"])
+    if crawl is not None and not crawl.is_dir():
+        raise RecipeError([f"--crawl {crawl}: no such folder; `pomona crawl {recipe} --out {crawl}` records one"])
+    folder = out or Path("runs") / loaded.name
+    with Bars(console) as bars:
+        machine = LocalEngine(workers, bars.tasks)
+        try:
+            options = runs.Options(folder, crawl, store, bars.crawl)
+            runs.build(loaded, options, machine, lambda done: bars.say(_step_line(done)))
+        finally:
+            machine.close()
+    described = runs.read(folder)
+    if as_json:
+        print(json.dumps({"run": str(folder), **described}))
+        return
+    _print_mixtures(folder, described)
+
+
+def _load(file: Path, overrides: list[str] | None) -> Recipe:
+    from pipelines.recipe import load
+
+    return load(file, overrides or ())
+
+
+def _step_line(done: Finished) -> str:
+    account = done.account
+    parts = [f"[bold]{done.name}[/]", f"in {account.received:,}", f"kept {account.kept:,}"]
+    parts += [f"[yellow]dropped {account.dropped.total():,}[/]"] if account.dropped else []
+    parts += [f"[red]failed {account.failed.total():,}[/]"] if account.failed else []
+    reasons = [*account.dropped.most_common(3), *account.failed.most_common(2)]
+    told = ", ".join(f"{_escaped(reason)} {count:,}" for reason, count in reasons)
+    return "  ".join(parts) + (f"  ({told})" if told else "") + ("  [dim]reused[/]" if done.reused else f"  {done.seconds:.1f} s")
+
+
+def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("stage", "source", "tokens", "target", "realised", "epochs", box=None)
+    for stage in described["stages"]:
+        manifest = json.loads((folder / "mixture" / stage / "manifest.json").read_bytes())
+        for source, tokens in manifest["tokens"].items():
+            table.add_row(
+                stage,
+                source,
+                f"{tokens:,}",
+                f"{manifest['target_weights'][source]:.3f}",
+                f"{manifest['realised_weights'][source]:.3f}",
+                f"{manifest['epochs'][source]:.2f}",
+            )
+    out = Console(highlight=False)
+    out.print(table)
+    out.print(f"mixture  {folder / 'mixture'}\nreport   {folder / 'report.html'}", soft_wrap=True)
+
+
+@app.command(epilog="Example: pomona crawl recipes/sample.yaml --out crawls/monday")
+def crawl(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option(help="Folder for WARC files and the ledger.")],
+    set_: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Record every web source of a recipe as WARC, politely. `pomona build --crawl OUT` reads it."""
+    from pipelines.progress import Bars
+    from pipelines.recipe_errors import RecipeError
+    from pipelines.steps import crawl as step
+
+    loaded = _load(recipe, set_)
+    sources = [source for source in loaded.sources if source.type == "crawl"]
+    if not sources:
+        raise RecipeError([f"{recipe}: no source of type 'crawl'"])
+    with Bars(console) as bars:
+        recorded = {source.name: step.record(source, None, out, bars.crawl) for source in sources}
+    for name, one in recorded.items():
+        manifest = one.manifest()
+        sums = {key: manifest[key] for key in ("in", "kept", "dropped", "failed", "bytes", "seconds") if key in manifest}
+        if as_json:
+            print(json.dumps({"source": name, "folder": str(one.folder), **sums}))
+        else:
+            print(f"{name}  {one.folder}  " + "  ".join(f"{key} {value}" for key, value in sums.items()))
+
+
+@app.command(epilog="Example: pomona why runs/sample http://pydoc.localhost/json.html")
+def why(
+    run: RunFolder,
+    key: Annotated[str, typer.Argument(help="A record's id or address.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Tell everything known of one record, kept or not: values, thresholds, the duplicate's parent, robots rules."""
+    from pipelines import why as stories
+    from pipelines.recipe_errors import RecipeError
+
+    try:
+        story = stories.why(run, key)
+    except stories.UnknownRecord as error:
+        raise RecipeError([str(error)]) from error
+    if as_json:
+        print(json.dumps(story.as_dict(), ensure_ascii=False))
+    else:
+        stories.render(story, Console(highlight=False))
+
+
+@app.command(epilog="Example: pomona report runs/sample")
+def report(run: RunFolder) -> None:
+    """Write `report.html` of a run again, and the dataset cards with it."""
+    from pipelines import card
+    from pipelines import report as pages
+    from pipelines import run as runs
+
+    runs.read(run)
+    card.write(run)
+    print(pages.write(run))
+
+
+@app.command(epilog="Example: pomona train recipes/sample.yaml")
+def train(
+    recipe: RecipeArgument,
+    run: Annotated[Path | None, typer.Option(help="Run folder with the mixture. [default: runs/<name>]")] = None,
+    mixture: Annotated[Path | None, typer.Option(help="Folder with `tokens/` and `tokenizer/`, instead of --run.")] = None,
+    stage: Annotated[list[str] | None, typer.Option(help="Only this stage (may be repeated).")] = None,
+    set_: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Train through a recipe's stages on the mixture that `pomona build` made. A stopped training goes on."""
+    from pipelines.recipe_errors import RecipeError, nearest
+    from pipelines.recipe_file import RecipeFile, check_train
+    from trainer import cli as training
+
+    file = RecipeFile.read(recipe, set_ or ())
+    config, problems = check_train(file)
+    if config is None:
+        raise RecipeError(problems)
+    folder = mixture or run or Path("runs") / str(file.value.get("name", recipe.stem))
+    if not (folder / "tokens").is_dir():
+        raise RecipeError([f"{folder}: no tokens/ here; `pomona build {recipe}` makes them"])
+    known = list(config.stages)
+    for name in stage or []:
+        if name not in known:
+            raise RecipeError([f"--stage {name}: not a stage of the recipe's train section{nearest(name, known)}"])
+    summary = training.train(folder, config, stage, (run or folder) / "train")
+    if as_json:
+        print(summary.model_dump_json())
+
+
+app.command("generate")(generate_command)
+app.command("eval")(eval_command)
+
+
+@app.command(epilog="Example: pomona doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say what this installation can do: versions, cores, memory, devices, evaluation data."""
+    from pipelines.doctor import examine
+
+    found = examine()
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:<16} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""How far a crawl is, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines import storage
+from pipelines.crawl.config import CrawlConfig
+from pipelines.crawl.folder import MANIFEST
+
+
+class CrawlError(Exception):
+    """A crawl that cannot be started; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlProgress:
+    """Where a crawl stands: requests done and waiting in this level, pages kept, bytes received, seconds so far."""
+
+    done: int
+    waiting: int
+    kept: int
+    bytes: int
+    seconds: float
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSummary:
+    """What came of a crawl. addresses = kept + sum(dropped) + sum(failed)."""
+
+    folder: Path
+    addresses: int
+    kept: int
+    dropped: dict[str, int]
+    failed: dict[str, int]
+    bytes: int
+    seconds: float
+    reused: bool
+
+
+def finished(config: CrawlConfig, out: Path) -> CrawlSummary:
+    """What a finished crawl's folder holds.
+
+    Raises:
+        CrawlError: it was made with another configuration.
+    """
+    manifest = storage.read_json(out / MANIFEST)
+    if manifest.get("config_digest") != config.digest():
+        raise CrawlError(
+            f"{out} holds a finished crawl with other settings (see {out / MANIFEST}); "
+            "choose another folder, or delete it"
+        )
+    return CrawlSummary(
+        out,
+        manifest["in"],
+        manifest["kept"],
+        manifest["dropped"],
+        manifest["failed"],
+        manifest["bytes"],
+        manifest["seconds"],
+        reused=True,
+    )

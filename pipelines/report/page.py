@@ -1,0 +1,132 @@
+"""Put the report together: gather the facts, lay them out, write one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from pipelines.document import canonical_json
+from pipelines.report import charts, consent, figures, funnel, samples, signals, stages, verdicts
+from pipelines.report.folder import RunFolder
+from pipelines.storage import write_bytes
+
+REPORT = "report.html"
+COLOURS = 8
+"""Colours of the style sheet for sources and kinds; more than these share the last."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the page shows."""
+
+    run: RunFolder
+    verdicts: verdicts.Verdicts
+    funnel: funnel.Funnel
+    signals: signals.Signals
+    consent: consent.Consent
+    stages: list[stages.Stage]
+    clusters: list[verdicts.Cluster]
+    excerpts: Mapping[str, samples.Excerpt]
+
+    @property
+    def training_tokens(self) -> int:
+        """Tokens of the stages that are trained on, repeats counted."""
+        return sum(stage.tokens for stage in self.stages if not stage.evaluation)
+
+
+def gather(run: Path) -> Facts:
+    """Read a run: the ledger twice, the signals twice, the text of the records shown."""
+    folder = RunFolder.open(run)
+    told = verdicts.read(folder.ledger)
+    measured = signals.read(folder)
+    clusters = told.largest_clusters(folder.ledger)
+    wanted = {
+        id_
+        for signal in measured.numbers
+        for effect in signal.effects
+        for boundary in effect.boundaries
+        for side in (boundary.kept, boundary.dropped)
+        for _, id_ in side.found()
+    }
+    for cluster in clusters:
+        wanted |= {cluster.parent, *(str(member["id"]) for member in cluster.members)}
+    redact = bool((folder.facts["recipe"].get("filters") or {}).get("redact"))
+    texts = samples.excerpts(folder.documents_until("measure"), wanted, redact=redact)
+    found = funnel.read(folder, told)
+    return Facts(folder, told, found, measured, consent.read(folder), stages.read(folder), clusters, texts)
+
+
+def render(facts: Facts) -> str:
+    """Lay the facts out as HTML; text not ours is escaped, and the page's own policy forbids any other script."""
+    script, style = _part("page.js"), _part("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # A source and its kind wear one colour: the kind takes that of the first source which brings it.
+    colours = {source: min(at, COLOURS - 1) for at, source in enumerate(facts.funnel.sources)}
+    kinds: dict[str, int] = {}
+    for stage in facts.stages:
+        for source, kind, *_ in sorted(stage.groups):
+            kinds.setdefault(kind, colours.get(source, COLOURS - 1))
+    for at, kind in enumerate(sorted({kind for signal in facts.signals.numbers for kind in signal.lanes})):
+        kinds.setdefault(kind, min(at, COLOURS - 1))
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            facts=facts,
+            run=facts.run,
+            told=facts.run.facts,
+            colours=colours,
+            kinds=kinds,
+            widest=max((level.received for level in facts.funnel.levels), default=1),
+            recipe=yaml.safe_dump(dict(facts.run.facts["recipe"]), sort_keys=False, allow_unicode=True, width=100),
+            charts=charts,
+            share=figures.share,
+            concerns=consent.concerns,
+            difference=samples.difference,
+            sizes=sorted(Counter(facts.verdicts.copies.values()).items()),
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'",
+        )
+    )
+
+
+def write(run: Path) -> Path:
+    """Write `report.html` into the run folder, whole or not at all; return its path."""
+    path = Path(run) / REPORT
+    write_bytes(path, render(gather(run)).encode("utf-8", "replace"))
+    return path
+
+
+def _part(name: str) -> str:
+    return resources.files("pipelines.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    loader = jinja2.FunctionLoader(_part)
+    environment = jinja2.Environment(
+        autoescape=True, loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        count=figures.count,
+        short=figures.short,
+        value=figures.value,
+        seconds=figures.seconds,
+        visible=figures.visible,
+        json=_json,
+    )
+    return environment
+
+
+def _json(value: Any) -> str:
+    return figures.visible(canonical_json(value))

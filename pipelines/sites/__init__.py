@@ -1,0 +1,1 @@
+"""Real sites that a crawl can be shown on without a network."""

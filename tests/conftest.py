@@ -1,0 +1,23 @@
+"""Fixtures for every folder of tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def pomona_data() -> Path:
+    """The folder of evaluation data that POMONA_DATA names; without it, tests marked `data` are skipped."""
+    folder = os.environ.get("POMONA_DATA")
+    if not folder:
+        pytest.skip("POMONA_DATA is not set: it names the folder of evaluation data that tests marked `data` use")
+    path = Path(folder)
+    assert (path / "MANIFEST.md").exists(), f"POMONA_DATA={folder} holds no MANIFEST.md"
+    return path

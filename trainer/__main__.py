@@ -1,0 +1,7 @@
+"""`python -m trainer`."""
+
+from __future__ import annotations
+
+from trainer.cli import app
+
+app()

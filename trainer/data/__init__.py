@@ -1,0 +1,8 @@
+"""Mixtures as batches: token shards on disk, their order, and the loader. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from trainer.data.loader import IGNORE, Batch, MixtureLoader
+from trainer.data.tokens import TokenStage
+
+__all__ = ["IGNORE", "Batch", "MixtureLoader", "TokenStage"]

@@ -1,0 +1,44 @@
+"""A seeded permutation of 0..n-1 that can be asked for any single place without the others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROUNDS = 8
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output function of SplitMix64 (Steele et al. 2014): a bijection on 64 bits with good avalanche."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Where the permutation of (seed, epoch) sends each index, 0 <= index < size.
+
+    A balanced Feistel network over the next even number of bits, walked until the value falls below `size` (cycle
+    walking, Black and Rogaway 2002): a bijection for every size, in constant memory, so that the data order of a step
+    can be computed without the steps before it. Fixed integer arithmetic: the same on every machine and version.
+
+    Raises:
+        ValueError: an index outside 0..size-1.
+    """
+    if size < 1 or (len(index) and (int(index.min()) < 0 or int(index.max()) >= size)):
+        raise ValueError(f"indices must lie in 0..{size - 1}")
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    with np.errstate(over="ignore"):
+        base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
+        keys = _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
+        value = index.astype(np.uint64)
+        walking = np.ones(len(value), dtype=bool)
+        while walking.any():
+            left, right = value[walking] >> half, value[walking] & mask
+            for key in keys:
+                left, right = right, left ^ (_mix(right ^ key) & mask)
+            value[walking] = (left << half) | right
+            walking = value >= np.uint64(size)
+    return value.astype(np.int64)

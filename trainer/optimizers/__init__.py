@@ -1,0 +1,3 @@
+"""Optimizers: one file each."""
+
+from __future__ import annotations
