@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from decontam.benchmark import Benchmark
-from decontam.match import Postings, code_points, ngrams, prepare, scan
+from decontam.layout import Batch, Found, Postings, Rules
+from decontam.match import code_points, ngrams, prepare, scan
 from decontam.method import Method
 from decontam.pieces import Assembled, assemble
 from decontam.storage import load, save
@@ -46,7 +47,7 @@ class Index:
         # Read-only, whether built or loaded: Numba compiles the scan for one type.
         self._postings = Postings(*(_read_only(array) for array in postings))
         self._owner_offsets, self._owner_items = owners  # of each piece
-        self._lookup = prepare(postings.grams)
+        self._lookup = prepare(self._postings)
 
     @classmethod
     def build(cls, benchmarks: Iterable[Benchmark], method: str | Method = "default") -> Self:
@@ -157,26 +158,23 @@ class Index:
     def _scan(self, part: TextBatch, first_row: int) -> list[NDArray[Any]]:
         found = words(part)
         method = self.method
-        limits = (method.min_words, method.min_evidence, method.min_score, method.min_density, method.max_gap)
-        text, piece, start, end, score = cast(
-            Any,
-            scan(
-                part.data,
-                *found,
-                self._postings,
-                self._lookup,
-                method.n,
-                method.drop_labels,
-                limits,
-            ),
+        rules = Rules(
+            method.n,
+            method.drop_labels,
+            method.min_words,
+            method.min_evidence,
+            method.min_score,
+            method.min_density,
+            method.max_gap,
         )
-        begins = part.offsets[text]
+        hits: Found = cast(Any, scan)(Batch(part.data, *found), self._postings, self._lookup, rules)
+        begins = part.offsets[hits.text]
         return [
-            text + first_row,
-            piece,
-            cast(Any, code_points(part.data, begins, start)),
-            cast(Any, code_points(part.data, begins, end)),
-            score,
+            hits.text + first_row,
+            hits.piece,
+            cast(Any, code_points(part.data, begins, hits.start)),
+            cast(Any, code_points(part.data, begins, hits.end)),
+            hits.score,
         ]
 
     def _rows(self, row: Any, piece: Any, start: Any, end: Any, score: Any) -> pa.Table:
@@ -244,6 +242,7 @@ def _postings(pieces: Assembled, method: Method) -> tuple[Postings, NDArray[np.b
         piece=piece.astype(np.int32),
         position=position.astype(np.int32),
         piece_offsets=pieces.offsets,
+        words=pieces.hashes.astype(np.uint16),
         weights=weights,
         question=pieces.question,
         lead=pieces.lead,

@@ -6,15 +6,15 @@ whose functions it calls.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from decontam.layout import Found, Lookup, Postings, Text
 from kernels.words import WORD
 
-__all__ = ["Lookup", "Postings", "code_points", "kept_words", "ngrams", "prepare", "scan", "sequence_hashes"]
+__all__ = ["code_points", "kept_words", "ngrams", "prepare", "scan", "sequence_hashes"]
 
 # A text with more hits than this (one word repeated, a benchmark in one file) is scored in portions: memory stays
 # bounded. A stretch that crosses the border of two portions, one in a million hits, is found in one or both of its
@@ -27,49 +27,35 @@ _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _U33 = np.uint64(33)
 _U1 = np.uint64(1)
 _U6 = np.uint64(6)
+_U32 = np.uint64(32)
 _U63 = np.uint64(63)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
-class Postings(NamedTuple):
-    """The n-grams of all pieces, and the pieces themselves. This is what is saved."""
-
-    grams: NDArray[np.uint64]  # ascending, each once
-    offsets: NDArray[np.int64]  # g + 1: the postings of each n-gram
-    piece: NDArray[np.int32]
-    position: NDArray[np.int32]  # of the n-gram's first word in the piece
-    piece_offsets: NDArray[np.int64]  # p + 1
-    weights: NDArray[np.float32]  # of each word of each piece; 0 where no n-gram of the index can cover it
-    question: NDArray[np.int64]  # words of each piece that are question
-    lead: NDArray[np.int64]
-    trail: NDArray[np.int64]
-
-
-class Lookup(NamedTuple):
-    """What makes looking up fast; made from ``Postings.grams``."""
-
-    bits: NDArray[np.uint64]  # one bit set for every n-gram among at least 16 times as many
-    bit_shift: np.uint64
-    directory: NDArray[np.int64]  # where n-grams with given leading bits begin
-    directory_shift: np.uint64
-
-
-def prepare(grams: NDArray[np.uint64]) -> Lookup:
+def prepare(postings: Postings) -> Lookup:
     """Make the tables: a bit table that turns away 15 of 16 unknown n-grams at once, and a directory of the rest."""
+    grams = postings.grams
     size = max(16, (len(grams) * 16 - 1).bit_length())
     bits = np.zeros(1 << (size - 6), np.uint64)
     _set_bits(bits, np.uint64(64 - size), grams)
     leading = max(4, len(grams).bit_length() - 1)
     borders = np.arange(1 << leading, dtype=np.uint64) << np.uint64(64 - leading)
     directory = np.append(np.searchsorted(grams, borders), len(grams)).astype(np.int64)
-    return Lookup(bits, np.uint64(64 - size), directory, np.uint64(64 - leading))
+    return Lookup(
+        bits,
+        np.uint64(64 - size),
+        directory,
+        np.uint64(64 - leading),
+        int(np.diff(postings.piece_offsets).max(initial=0)),
+    )
 
 
 @njit(cache=True, nogil=True, inline="always")
 def kept(data, start, end, kind, drop_labels):  # pyright: ignore
     """Tell whether a token counts."""
-    if kind != WORD:
-        return False
-    return not (drop_labels and end - start == 1 and 97 <= (data[start] | 32) <= 106)
+    letter = np.int64(data[start] | 32)
+    label = drop_labels & (end - start == 1) & (letter >= 97) & (letter <= 106)
+    return (kind == WORD) & (not label)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -169,192 +155,202 @@ def _set_bits(bits, shift, grams):  # pyright: ignore
 
 
 @njit(cache=True, nogil=True)
-def scan(data, offsets, starts, ends, hashes, kinds, postings, lookup, n, drop_labels, limits):  # pyright: ignore
+def scan(batch, postings, lookup, rules):  # pyright: ignore
     """Find the stretches of every text that hold enough of a piece.
 
+    Three passes over each text, the first two without branches: the n-grams of its words, those that the bit table
+    knows, and the places of these in the pieces.
+
     Args:
-        data: bytes of the texts.
-        offsets: each text's tokens; starts, ends, hashes, kinds: the tokens (``kernels.words``).
-        starts: first byte of each token.
-        ends: byte after each token.
-        hashes: hash of each token.
-        kinds: kind of each token.
+        batch: ``Batch``.
         postings: ``Postings``.
         lookup: ``Lookup``.
-        n: words in an n-gram.
-        drop_labels: see ``decontam.tokens``.
-        limits: min_words, min_evidence, min_score, min_density, max_gap.
+        rules: ``Rules``.
 
     Returns:
-        (text, piece, first byte, byte after the last, score) of each hit, by text and piece.
+        ``Found``, by text and piece.
     """
     longest = 0
-    for i in range(len(offsets) - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    window = np.empty(longest, np.uint64)  # hashes of the words that count
-    token = np.empty(longest, np.int64)  # and which tokens they are
-    longest_piece = 0
-    for p in range(len(postings.piece_offsets) - 1):
-        longest_piece = max(longest_piece, postings.piece_offsets[p + 1] - postings.piece_offsets[p])
-    covered = np.zeros(longest_piece, np.int64)
-    found = Found(
-        np.empty(16, np.int64),
-        np.empty(16, np.int64),
-        np.empty(16, np.int64),
-        np.empty(16, np.int64),
-        np.empty(16, np.float64),
-    )
+    for i in range(len(batch.offsets) - 1):
+        longest = max(longest, batch.offsets[i + 1] - batch.offsets[i])
+    window = np.empty(longest + 1, np.uint64)  # hashes of the words that count
+    token = np.empty(longest + 1, np.int64)  # and which tokens they are
+    grams = np.empty(longest + 1, np.uint64)
+    candidates = np.empty(longest + 1, np.int64)
+    covered = np.zeros(lookup.longest, np.int64)
+    found = _room(16)
     size = 0
     capacity = 256
-    hit = np.empty(capacity, np.uint64)  # piece and position in the text
-    hit_position = np.empty(capacity, np.int64)  # position in the piece
+    hit = np.empty(capacity, np.uint64)  # piece, and position in the text
+    place = np.empty(capacity, np.int64)  # position in the piece
+    n = rules.n
     oldest = power(n)
-    grams = postings.grams
-    bits, bit_shift, directory, directory_shift = (
-        lookup.bits,
-        lookup.bit_shift,
-        lookup.directory,
-        lookup.directory_shift,
-    )
-    for i in range(len(offsets) - 1):
+    data, starts, ends, hashes, kinds = batch.data, batch.starts, batch.ends, batch.hashes, batch.kinds
+    bits, bit_shift = lookup.bits, lookup.bit_shift
+    directory, directory_shift = lookup.directory, lookup.directory_shift
+    known = postings.grams
+    for i in range(len(batch.offsets) - 1):
         count = 0
-        hits = 0
-        rolling = np.uint64(0)
-        previous = np.uint64(0)
-        for t in range(offsets[i], offsets[i + 1]):
-            if not kept(data, starts[t], ends[t], kinds[t], drop_labels):
-                continue
+        for t in range(batch.offsets[i], batch.offsets[i + 1]):
             window[count] = hashes[t]
             token[count] = t
-            count += 1
-            if count <= n:
-                rolling = roll(rolling, hashes[t], np.uint64(0), oldest)
-                if count < n:
-                    continue
-            else:
-                rolling = roll(rolling, hashes[t], window[count - 1 - n], oldest)
+            count += kept(data, starts[t], ends[t], kinds[t], rules.drop_labels)
+        if count < n:
+            continue
+        rolling = np.uint64(0)
+        for k in range(n - 1):
+            rolling = roll(rolling, window[k], np.uint64(0), oldest)
+        leaving = np.uint64(0)
+        total = 0
+        previous = np.uint64(0)
+        for k in range(count - n + 1):
+            rolling = roll(rolling, window[k + n - 1], leaving, oldest)
+            leaving = window[k]
             gram = finish(rolling)
-            repeated = gram == previous  # a run of one word is looked up once
-            previous = gram
+            grams[k] = gram
             slot = gram >> bit_shift
-            if repeated or (bits[slot >> _U6] >> (slot & _U63)) & _U1 == 0:
-                continue
+            candidates[total] = k
+            # A run of one word is looked up once.
+            total += np.int64((bits[slot >> _U6] >> (slot & _U63)) & _U1) & np.int64(gram != previous)
+            previous = gram
+        hits = 0
+        for c in range(total):
+            k = candidates[c]
+            gram = grams[k]
             at = directory[gram >> directory_shift]
             end = directory[(gram >> directory_shift) + _U1]
-            while at < end and grams[at] < gram:
+            while at < end and known[at] < gram:
                 at += 1
-            if at == end or grams[at] != gram:
+            if at == end or known[at] != gram:
                 continue
             for q in range(postings.offsets[at], postings.offsets[at + 1]):
                 if hits == capacity:
                     capacity *= 2
                     hit = _grown(hit, capacity)
-                    hit_position = _grown(hit_position, capacity)
-                hit[hits] = (np.uint64(postings.piece[q]) << np.uint64(32)) | np.uint64(count - n)
-                hit_position[hits] = postings.position[q]
+                    place = _grown(place, capacity)
+                hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(k)
+                place[hits] = postings.position[q]
                 hits += 1
             if hits >= _MOST_HITS:
-                found, size = _score(
-                    i, hit[:hits], hit_position[:hits], token[:count], offsets[i], offsets[i + 1], data, starts, ends, kinds,
-                    postings, n, drop_labels, limits, covered, found, size,
-                )  # fmt: skip
+                text = Text(i, window[:count], token)
+                found, size = _score(text, hit[:hits], place[:hits], batch, postings, rules, covered, found, size)
                 hits = 0
         if hits:
-            found, size = _score(
-                i, hit[:hits], hit_position[:hits], token[:count], offsets[i], offsets[i + 1], data, starts, ends, kinds,
-                postings, n, drop_labels, limits, covered, found, size,
-            )  # fmt: skip
-    return found.text[:size], found.piece[:size], found.start[:size], found.end[:size], found.score[:size]
-
-
-class Found(NamedTuple):
-    """Hits so far; the arrays are longer than the hits."""
-
-    text: NDArray[np.int64]
-    piece: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    score: NDArray[np.float64]
+            text = Text(i, window[:count], token)
+            found, size = _score(text, hit[:hits], place[:hits], batch, postings, rules, covered, found, size)
+    return Found(found.text[:size], found.piece[:size], found.start[:size], found.end[:size], found.score[:size])
 
 
 @njit(cache=True, nogil=True)
-def _score(
-    text, hit, hit_position, token, first_token, last_token, data, starts, ends, kinds, postings, n, drop_labels, limits, covered,
-    found, size,
-):  # fmt: skip
+def _score(text, hit, place, batch, postings, rules, covered, found, size):  # pyright: ignore
     """Gather one text's hits into stretches, and keep those that hold enough of their piece."""
-    min_words, min_evidence, min_score, min_density, max_gap = limits
+    n = rules.n
     order = np.argsort(hit, kind="mergesort")
-    low = np.uint64(0xFFFFFFFF)
     begin = 0
     while begin < len(order):
-        piece = np.int64(hit[order[begin]] >> np.uint64(32))
+        piece = np.int64(hit[order[begin]] >> _U32)
+        first = np.int64(hit[order[begin]] & _LOW)
+        last = first
         end = begin + 1
-        last = np.int64(hit[order[begin]] & low)
         while end < len(order):
-            following = hit[order[end]]
-            if np.int64(following >> np.uint64(32)) != piece or np.int64(following & low) - last > n + max_gap:
+            following = np.int64(hit[order[end]] & _LOW)
+            if np.int64(hit[order[end]] >> _U32) != piece or following - last > n + rules.max_gap:
                 break
-            last = np.int64(following & low)
+            last = following
             end += 1
-        if (end - begin) * n >= min_words:
+        if (end - begin) * n >= rules.min_words:
             base = postings.piece_offsets[piece]
             length = postings.piece_offsets[piece + 1] - base
             covered[:length] = 0
-            first = np.int64(hit[order[begin]] & low)
-            reached = first  # words of the text covered by n-grams, each counted once
-            inside = 0
+            reached = first
+            inside = 0  # words of the text covered by n-grams, each counted once
             for k in range(begin, end):
-                position = hit_position[order[k]]
-                for w in range(position, position + n):
+                for w in range(place[order[k]], place[order[k]] + n):
                     covered[w] = 1
-                here = np.int64(hit[order[k]] & low)
+                here = np.int64(hit[order[k]] & _LOW)
                 inside += here + n - max(here, reached)
                 reached = here + n
-            count = 0
+            words = 0
             evidence = 0.0
             asked = 0.0
             answered = 0.0
             for w in range(length):
                 weight = np.float64(postings.weights[base + w])
+                words += covered[w]
+                evidence += weight * covered[w]
                 if w < postings.question[piece]:
                     asked += weight
-                if covered[w]:
-                    count += 1
-                    evidence += weight
-                    if w < postings.question[piece]:
-                        answered += weight
-            enough = count >= min_words and evidence >= min_evidence and answered > 0.0
-            if enough and answered >= min_score * asked and inside >= min_density * (last + n - first):
+                    answered += weight * covered[w]
+            enough = words >= rules.min_words and evidence >= rules.min_evidence and answered > 0.0
+            dense = inside >= rules.min_density * (last + n - first)
+            if enough and dense and answered >= rules.min_score * asked:
                 if size == len(found.text):
-                    found = Found(
-                        _grown(found.text, 2 * size), _grown(found.piece, 2 * size), _grown(found.start, 2 * size),
-                        _grown(found.end, 2 * size), _grown(found.score, 2 * size),
-                    )  # fmt: skip
-                head = token[first]
-                tail = token[last + n - 1]
-                if covered[0]:
-                    for _ in range(postings.lead[piece]):
-                        if head == first_token or kept(
-                            data, starts[head - 1], ends[head - 1], kinds[head - 1], drop_labels
-                        ):
-                            break
-                        head -= 1
-                if covered[length - 1]:
-                    for _ in range(postings.trail[piece]):
-                        if tail + 1 == last_token or kept(
-                            data, starts[tail + 1], ends[tail + 1], kinds[tail + 1], drop_labels
-                        ):
-                            break
-                        tail += 1
-                found.text[size] = text
+                    found = _more(found)
+                # Words beside the outermost n-grams may belong to the item too: templates, and what a change has cut
+                # off.
+                before = place[order[begin]]
+                while before > 0 and first > 0 and _same(text.window[first - 1], postings.words[base + before - 1]):
+                    before -= 1
+                    first -= 1
+                last += n - 1
+                after = place[order[end - 1]] + n
+                while (
+                    after < length
+                    and last + 1 < len(text.window)
+                    and _same(text.window[last + 1], postings.words[base + after])
+                ):
+                    after += 1
+                    last += 1
+                bounds = batch.offsets[text.number], batch.offsets[text.number + 1]
+                lead = postings.lead[piece] if before == 0 else 0
+                trail = postings.trail[piece] if after == length else 0
+                head = _reach(text.token[first], -1, lead, bounds, batch, rules.drop_labels)
+                tail = _reach(text.token[last], 1, trail, bounds, batch, rules.drop_labels)
+                found.text[size] = text.number
                 found.piece[size] = piece
-                found.start[size] = starts[head]
-                found.end[size] = ends[tail]
+                found.start[size] = batch.starts[head]
+                found.end[size] = batch.ends[tail]
                 found.score[size] = answered / asked
                 size += 1
         begin = end
     return found, size
+
+
+@njit(cache=True, nogil=True)
+def _same(word, low_bits):  # pyright: ignore
+    """Tell whether a word is that of a piece; one in 65,536 others passes too."""
+    return np.uint16(word & np.uint64(0xFFFF)) == low_bits
+
+
+@njit(cache=True, nogil=True)
+def _reach(token, step, most, bounds, batch, drop_labels):  # pyright: ignore
+    """Move over tokens that do not count but belong to the item: a quotation mark before, a question mark after."""
+    for _ in range(most):
+        beside = token + step
+        if beside < bounds[0] or beside >= bounds[1]:
+            break
+        if kept(batch.data, batch.starts[beside], batch.ends[beside], batch.kinds[beside], drop_labels):
+            break
+        token = beside
+    return token
+
+
+@njit(cache=True, nogil=True)
+def _room(size):  # pyright: ignore
+    whole = np.zeros((4, size), np.int64)
+    return Found(whole[0].copy(), whole[1].copy(), whole[2].copy(), whole[3].copy(), np.zeros(size))
+
+
+@njit(cache=True, nogil=True)
+def _more(found):  # pyright: ignore
+    size = 2 * len(found.text)
+    return Found(
+        _grown(found.text, size),
+        _grown(found.piece, size),
+        _grown(found.start, size),
+        _grown(found.end, size),
+        _grown(found.score, size),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -369,7 +365,7 @@ def code_points(data, starts, positions):  # pyright: ignore
 
 
 @njit(cache=True, nogil=True)
-def _grown(values, capacity):  # pyright: ignore
+def _grown(values: Any, capacity: int) -> Any:  # pyright: ignore
     larger = np.empty(capacity, values.dtype)
     larger[: len(values)] = values
     return larger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,7 +45,7 @@ class Method(BaseModel):
 
 # The figures of "default" are ours, tuned on planted items and clean pages (tests/decontam/test_recall.py). "ngram" is
 # that of GPT-3 (2005.14165, appendix C): any common run of 13 words, case and punctuation left out.
-METHODS: Final[dict[str, dict[str, float | int | bool]]] = {
+METHODS: Final[dict[str, dict[str, Any]]] = {
     "default": {
         "n": 5,
         "min_words": 8,

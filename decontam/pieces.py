@@ -82,7 +82,7 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
         owner_piece.append(number[key])
         owner_item.append(item)
 
-    for item in np.flatnonzero(enough):
+    for item in np.flatnonzero(enough).tolist():
         words = found.hashes[found.offsets[item] : found.offsets[item + 1]]
         own(item, _Piece(words, len(words), int(group[item]), int(found.lead[item]), int(found.trail[item])))
     short = np.flatnonzero(~enough)

@@ -31,7 +31,7 @@ very make world still own see work long get here between both life being under n
 might us great old year off come since against go came right used take three does following statement statements true
 false correct answer question choose option options best describes likely which example given find write function number
 value list return if whether using use 0 1 2 3 4 5 6 7 8 9 10 a b c d e
-""".split()
+"""
 
 
 class Rarity:
@@ -49,7 +49,7 @@ class Rarity:
         starts = np.flatnonzero(new_word)
         ends = np.append(starts[1:], len(word)) - 1
         self._counts = pairs[ends] - pairs[starts] + 1 if len(word) else np.zeros(0, np.int64)
-        self._common = np.sort(tokens(pa.array(_COMMON), drop_labels).hashes)
+        self._common = np.sort(tokens(pa.array([_COMMON]), drop_labels).hashes)
         self._total = len(questions.offsets) - 1
 
     def weights(self, hashes: NDArray[np.uint64]) -> NDArray[np.float32]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.ipc
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 from decontam.benchmark import Benchmark
 from decontam.fields import benchmark_from_items, benchmark_of, items_of
@@ -182,7 +182,7 @@ def _records(folder: Path, kind: str) -> Iterator[Mapping[str, Any]]:
     if kind == "hf":
         for file in sorted(folder.glob("*.arrow")):
             with pa.memory_map(str(file)) as source:
-                records = pa.ipc.open_stream(source).read_all().to_pylist()
+                records = ipc.open_stream(source).read_all().to_pylist()
             # MMLU's subjects number their items each for themselves: the subject and the split make ids that last.
             for number, record in enumerate(records):
                 yield (

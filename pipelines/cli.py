@@ -223,6 +223,7 @@ def train(
     run: Annotated[Path | None, typer.Option(help="Run folder with the mixture. [default: runs/<name>]")] = None,
     mixture: Annotated[Path | None, typer.Option(help="Folder with `tokens/` and `tokenizer/`, instead of --run.")] = None,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage (may be repeated).")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = True,
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -242,7 +243,7 @@ def train(
     for name in stage or []:
         if name not in known:
             raise RecipeError([f"--stage {name}: not a stage of the recipe's train section{nearest(name, known)}"])
-    summary = training.train(folder, config, stage, (run or folder) / "train")
+    summary = training.train(folder, config, stage, (run or folder) / "train", resume, console=Console(stderr=True, quiet=as_json))
     if as_json:
         print(summary.model_dump_json())
 

@@ -61,6 +61,9 @@ def _extractor() -> Callable[..., str | None]:
 
 
 def _clean(text: str) -> str:
-    """Lines without trailing space; no lone surrogates (from numeric references such as &#xD800;)."""
-    lines = [line.rstrip() for line in text.encode("utf-8", "replace").decode("utf-8").split("\n")]
-    return "\n".join(lines).strip("\n")
+    """Lines without trailing space, no-break spaces as spaces, no lone surrogates (from references such as &#xD800;).
+
+    A no-break space says where a line may not be broken on the page; in a text it is a space (pydoc writes no other).
+    """
+    plain = text.replace("\xa0", " ").encode("utf-8", "replace").decode("utf-8")
+    return "\n".join(line.rstrip() for line in plain.split("\n")).strip("\n")

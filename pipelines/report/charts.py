@@ -16,7 +16,9 @@ from pipelines.report.signals import Effect, Lane, Signal
 WIDTH = 360
 LANE = 60
 BAR = 36
-HEAD, FOOT = 20, 20
+HEAD, FOOT = 2, 20
+LABEL = 84.0
+"""Where the name of a lane and its count end."""
 RIVER = 1000
 RIVER_USED = 930
 """Units of a river's width that the widest level fills; the rest is room for what leaves it."""
@@ -30,7 +32,8 @@ def ridges(signal: Signal, colours: Mapping[str, int]) -> Markup:
     Bar heights go with the square root of the count, so that rare values stay visible. What a rule dropped is drawn in
     the colour of loss, bounds as lines over the kinds that they are for.
     """
-    lanes = sorted((lane for lane in signal.lanes.values() if lane.total), key=lambda lane: (-lane.total, lane.kind))
+    lanes = [lane for lane in signal.lanes.values() if lane.total]
+    lanes.sort(key=lambda lane: (not any(_covers(one, lane.kind) for one in signal.effects), -lane.total, lane.kind))
     height = HEAD + LANE * len(lanes) + FOOT
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(_told(signal, lanes))}" class="ridges">',
@@ -108,7 +111,7 @@ def _shade(signal: Signal, effect: Effect, lane: Lane, base: float) -> str:
         if signal.scale.shows(boundary.bound):
             x = _x(signal, boundary.bound)
             left, right = (4.0, x) if boundary.word == "at least" else (x, WIDTH - 4.0)
-            place = f'x="{left:.1f}" y="{base - LANE + 4}" width="{right - left:.1f}" height="{LANE - 4}"'
+            place = f'x="{left:.1f}" y="{base - LANE + 21}" width="{right - left:.1f}" height="{LANE - 21}"'
             drawn += f'<rect class="beyond" {place}/>'
     return drawn
 
@@ -120,12 +123,14 @@ def _bounds(signal: Signal, effect: Effect, lanes: Sequence[Lane]) -> str:
             continue
         x = _x(signal, boundary.bound)
         sign = "≥" if boundary.word == "at least" else "≤"
-        anchor = "start" if x < 60 else "end" if x > WIDTH - 60 else "middle"
-        label = f"{sign}\u202f{_tick(boundary.bound)}"
-        drawn += f'<text class="bound" x="{x:.1f}" y="13" text-anchor="{anchor}">{label}</text>'
-        for at, lane in enumerate(lanes):
-            if _covers(effect, lane.kind):
-                drawn += f'<path class="bound" d="M{x:.1f} {HEAD + LANE * at}v{LANE - 4}"/>'
+        # The bound's label stands over its line, in the row of the lane's name and never on it.
+        place, anchor = (LABEL, "start") if x < LABEL + 20 else (x, "end" if x > WIDTH - 40 else "middle")
+        covered = [at for at, lane in enumerate(lanes) if _covers(effect, lane.kind)]
+        for at in covered:
+            drawn += f'<path class="bound" d="M{x:.1f} {HEAD + LANE * at + 17}v{LANE - 21}"/>'
+        for at in covered[:1]:
+            drawn += f'<text class="bound" x="{place:.1f}" y="{HEAD + LANE * at + 13}" text-anchor="{anchor}">'
+            drawn += f"{sign}\u202f{_tick(boundary.bound)}</text>"
     return drawn
 
 
@@ -138,6 +143,7 @@ def river(level: Level, sources: Sequence[str], widest: int, colours: Mapping[st
     lost_total = level.received - level.kept
     height = 100
     streams = {stream.source: stream for stream in level.streams}
+    look = "spare" if level.spare else "away"
     top, bottom = 0.0, 0.0
     away = level.kept * unit + 14
     drawn: list[str] = []
@@ -151,7 +157,7 @@ def river(level: Level, sources: Sequence[str], widest: int, colours: Mapping[st
         if kept:
             drawn.append(_band(top, bottom, kept, height, f"c{colour}"))
         if lost >= THINNEST:
-            leaving.append(_band(top + kept, away, lost, height, "away"))
+            leaving.append(_band(top + kept, away, lost, height, look))
             away += lost
         top += kept + lost
         bottom += kept

@@ -48,6 +48,13 @@ def value(number: float | None) -> str:
     return f"{number:.4g}"
 
 
+def brief(number: float | None) -> str:
+    """Write a number in two or three figures, for narrow columns: 1.66, 0.0081."""
+    if number is None:
+        return "–"
+    return f"{number:.2g}" if abs(number) < 1 else f"{number:.3g}"
+
+
 def seconds(length: float) -> str:
     """Write a duration: 0.4 s, 12 s, 3 min 20 s, 2 h 05 min."""
     if length < 10:

@@ -20,6 +20,9 @@ TITLES = {
 }
 """Step idea -> (title, what it is for); a step of another idea is shown under its own name."""
 
+SPARE = "not-selected"
+"""The mixing step's reason for documents that no stage had room for."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -77,6 +80,11 @@ class Level:
         return all(step.closes for step in self.steps)
 
     @property
+    def spare(self) -> bool:
+        """Whether what left here was only not needed: curated, and not taken by any stage."""
+        return bool(self.reasons) and all(reason.name == SPARE for reason in self.reasons)
+
+    @property
     def seconds(self) -> float:
         """Working time of the steps."""
         return sum(step.seconds for step in self.steps)
@@ -102,9 +110,9 @@ class Funnel:
         return sum((read | crawled).values())
 
     @property
-    def left(self) -> int:
-        """Records dropped or failed on the way."""
-        return sum(level.dropped + level.failed for level in self.levels)
+    def curated(self) -> int:
+        """Documents that passed every judgement, whether a stage takes them or not."""
+        return next((level.kept for level in reversed(self.levels) if not level.spare), 0)
 
 
 def read(run: RunFolder, verdicts: Verdicts) -> Funnel:

@@ -121,6 +121,7 @@ def _environment() -> jinja2.Environment:
         count=figures.count,
         short=figures.short,
         value=figures.value,
+        brief=figures.brief,
         seconds=figures.seconds,
         visible=figures.visible,
         json=_json,

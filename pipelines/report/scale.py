@@ -56,6 +56,8 @@ def choose(values: NDArray[np.float64], bounds: Sequence[float]) -> Scale:
     if not len(values):
         return Scale(0.0, 1.0, False)
     low, middle, high = (float(found) for found in np.quantile(values, (TAIL, 0.5, 1 - TAIL)))
+    if low == high:  # nearly all values are equal: what differs must be seen
+        low, high = float(values.min()), float(values.max())
     logarithmic = float(values.min()) >= 0 and high > 100 and high > 8 * max(middle, 1.0)
     if low >= 0 and (low < 0.3 * high or logarithmic):
         low = 0.0 if not logarithmic or low < 10 else low
@@ -68,7 +70,7 @@ def choose(values: NDArray[np.float64], bounds: Sequence[float]) -> Scale:
         if length(min(low, bound), max(high, bound)) <= room:
             low, high = min(low, bound), max(high, bound)
     if high - low < 1e-12 * max(1.0, abs(high)):
-        return Scale(low - 0.5, high + 0.5, False)
+        return Scale(low, low + 1, False) if low == 0 else Scale(low - abs(low) / 2, high + abs(high) / 2, False)
     # A bound at the very end of the axis needs room beyond it, where what it dropped can be seen.
     margin = 0.04 * length(low, high)
     if any(abs(bound - low) < 1e-9 for bound in bounds) and (low > 0 or float(values.min()) < 0):

@@ -27,6 +27,8 @@ class CrawlSource(CrawlConfig, SourceFields):
     source: Annotated[str, Field(description="Always the source's own name.", exclude=True)] = ""
     max_record_bytes: Annotated[int, Field(ge=1, description="Longest page when it is read back.")] = MAX_RECORD_BYTES
 
+    license: Annotated[str | None, Field(description="SPDX licence of the site, where one is known.")] = None
+
     def config(self) -> CrawlConfig:
         """The crawl to run, its ledger rows under this source's name."""
         fields = {name: getattr(self, name) for name in CrawlConfig.model_fields}
@@ -34,7 +36,7 @@ class CrawlSource(CrawlConfig, SourceFields):
 
     def recorded(self, folder: Path) -> RecordedCrawl:
         """The source that reads a finished crawl."""
-        return RecordedCrawl(folder, self.content_types, self.max_record_bytes)
+        return RecordedCrawl(folder, self.content_types, self.max_record_bytes, self.license)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class RecordedCrawl:
     folder: Path
     content_types: tuple[str, ...] = HTML_TYPES
     max_record_bytes: int = MAX_RECORD_BYTES
+    license: str | None = None
 
     def manifest(self) -> dict[str, Any]:
         """crawl.json.
@@ -97,4 +100,4 @@ class RecordedCrawl:
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
         """The pages of one WARC file, in its order."""
-        yield from ArchiveReader(unit.name, self.max_record_bytes, self.content_types).read(Path(unit.payload))
+        yield from ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license).read(Path(unit.payload))

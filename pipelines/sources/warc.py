@@ -44,6 +44,7 @@ class WarcSource(SourceFields):
     ]
     max_record_bytes: Annotated[int, Field(ge=1)] = MAX_RECORD_BYTES
     content_types: tuple[str, ...] = (*HTML_TYPES, "text/plain")
+    license: Annotated[str | None, Field(description="SPDX licence of all pages, where one is known.")] = None
 
     def units(self) -> list[Unit]:
         """One unit a file, ordered by path.
@@ -66,7 +67,7 @@ class WarcSource(SourceFields):
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
         """The outcomes of one file, in its order."""
-        reader = ArchiveReader(unit.name, self.max_record_bytes, self.content_types)
+        reader = ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license)
         yield from reader.read(Path(unit.payload))
 
 
@@ -77,6 +78,7 @@ class ArchiveReader:
     name: str
     max_record_bytes: int = MAX_RECORD_BYTES
     content_types: tuple[str, ...] = HTML_TYPES
+    license: str | None = None
 
     def read(self, path: Path) -> Iterator[Outcome]:
         """The outcomes of a file, in its order; never raises for what the bytes are."""
@@ -122,6 +124,7 @@ class ArchiveReader:
             body=body,
             content_type=_content_type(message),
             kind="web",
+            license=self.license,
             fetched_at=fetched_at(record.headers.get("warc-date", "")),
             rights=_rights(record, message),
             metadata={"archive": self.name, "offset": record.offset},

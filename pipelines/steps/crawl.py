@@ -49,8 +49,8 @@ def record(source: CrawlSource, given: Path | None, own: Path, told: CrawlTold |
         crawl(source.config(), folder, progress)
     try:
         recorded.manifest()
-    except FileNotFoundError as error:
-        raise RunFailed(f"--crawl {given}: {error}") from error
+    except (FileNotFoundError, ValueError) as error:
+        raise RunFailed(f"crawl of {source.name}: {error}") from error
     return recorded
 
 

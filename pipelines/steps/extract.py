@@ -113,8 +113,10 @@ def extract(batch: pa.Table) -> pa.Table:
                     metadata["title"] = found.title
                 metadata["extractor"] = found.engine
                 row |= {"text": found.text, "metadata": canonical_json(metadata)}
-                if found.meta_robots and row["rights"] is not None:
-                    row["rights"]["meta_robots"] = found.meta_robots
+                for name in ("meta_robots", "reservation"):
+                    stated = getattr(found, name)
+                    if stated and row["rights"] is not None and row["rights"][name] is None:
+                        row["rights"][name] = stated
         rows.append(row)
     return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
@@ -159,7 +161,7 @@ def run(engine: Engine, root: Path, name: str, source: Source, parameters: dict[
     return perform(
         root,
         step,
-        code=("pipelines.extract", "pipelines.sources", "pipelines.robots", "pipelines.steps.extract"),
+        code=("pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
         parameters={"source": parameters, "partitions": partitions},
         inputs=[f"{unit.name}:{unit.digest}" for unit in units],
         body=lambda folder: run_plan(engine, plan, folder),

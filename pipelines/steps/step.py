@@ -24,7 +24,17 @@ from pipelines.storage import MANIFEST, FileEntry, digest_of, read_json, write_j
 
 log = logging.getLogger(__name__)
 
-LIBRARIES = ("numpy", "pyarrow", "numba", "trafilatura", "lxml", "tokenizers", "fasttext-numpy2-wheel", "xxhash")
+LIBRARIES = (
+    "charset-normalizer",
+    "fasttext-numpy2-wheel",
+    "lxml",
+    "numba",
+    "numpy",
+    "pyarrow",
+    "tokenizers",
+    "trafilatura",
+    "xxhash",
+)
 """Packages whose version can change a byte of a step's output; they enter every step's digest."""
 
 

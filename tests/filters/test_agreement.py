@@ -1,7 +1,7 @@
 """The same decisions as datatrove 0.10.1, given the same words, on real pages.
 
-The reference is what its filters decide, written out plainly, one text at a time. One thing is ours on both sides: a word, among tokens, is one
-that holds a letter or digit, where datatrove has a list of punctuation.
+The reference is what its filters decide, written out plainly, one text at a time. One thing is ours on both sides: a
+word, among tokens, is one that holds a letter or digit, where datatrove has a list of punctuation.
 """
 
 from __future__ import annotations

