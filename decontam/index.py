@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -85,11 +85,9 @@ class Index:
         reasons[~found & (reasons == "")] = template
         items = pa.table(
             {
-                "benchmark": cast(Any, pa.array([one.name for one in given for _ in range(len(one))], pa.string())),
-                "item": cast(
-                    Any, pa.array([item for one in given for item in one.items["id"].to_pylist()], pa.string())
-                ),
-                "reason": cast(Any, pa.array(reasons.tolist(), pa.string())),
+                "benchmark": pa.array([one.name for one in given for _ in range(len(one))], pa.string()),
+                "item": pa.array([item for one in given for item in one.items["id"].to_pylist()], pa.string()),
+                "reason": pa.array(reasons.tolist(), pa.string()),
             }
         )
         return cls(chosen, items, postings, (owner_offsets, item[order].astype(np.int64)))
@@ -167,13 +165,13 @@ class Index:
             method.min_density,
             method.max_gap,
         )
-        hits: Found = cast(Any, scan)(Batch(part.data, *found), self._postings, self._lookup, rules)
+        hits: Found = scan(Batch(part.data, *found), self._postings, self._lookup, rules)
         begins = part.offsets[hits.text]
         return [
             hits.text + first_row,
             hits.piece,
-            cast(Any, code_points(part.data, begins, hits.start)),
-            cast(Any, code_points(part.data, begins, hits.end)),
+            code_points(part.data, begins, hits.start),
+            code_points(part.data, begins, hits.end),
             hits.score,
         ]
 
@@ -206,12 +204,12 @@ class Index:
             schema=HITS_SCHEMA,
         )
         keys = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
-        return table.sort_by(cast(Any, keys)).combine_chunks()
+        return table.sort_by(keys).combine_chunks()
 
 
 def _postings(pieces: Assembled, method: Method) -> tuple[Postings, NDArray[np.bool_]]:
     """Return the n-grams of the pieces without templates, and which pieces are left with enough of them."""
-    gram, piece, position = cast(Any, ngrams(pieces.offsets, pieces.hashes, method.n))
+    gram, piece, position = ngrams(pieces.offsets, pieces.hashes, method.n)
     order = np.lexsort((position, piece, pieces.group[piece], gram))
     gram, piece, position = gram[order], piece[order], position[order]
     new = np.concatenate(([True], gram[1:] != gram[:-1])) if len(gram) else np.zeros(0, np.bool_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -175,7 +175,7 @@ def verdicts(
     )
     back = np.empty(len(node), np.int64)
     back[ordered.position] = np.arange(len(node))
-    return cast(Any, table).take(back).combine_chunks()
+    return table.take(back).combine_chunks()
 
 
 def group_copies(content: Any) -> Copies:

@@ -135,7 +135,11 @@ def _step_line(done: Finished) -> str:
     parts += [f"[red]failed {account.failed.total():,}[/]"] if account.failed else []
     reasons = [*account.dropped.most_common(3), *account.failed.most_common(2)]
     told = ", ".join(f"{_escaped(reason)} {count:,}" for reason, count in reasons)
-    return "  ".join(parts) + (f"  ({told})" if told else "") + ("  [dim]reused[/]" if done.reused else f"  {done.seconds:.1f} s")
+    return (
+        "  ".join(parts)
+        + (f"  ({told})" if told else "")
+        + ("  [dim]reused[/]" if done.reused else f"  {done.seconds:.1f} s")
+    )
 
 
 def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
@@ -178,7 +182,9 @@ def crawl(
         recorded = {source.name: step.record(source, None, out, bars.crawl) for source in sources}
     for name, one in recorded.items():
         manifest = one.manifest()
-        sums = {key: manifest[key] for key in ("in", "kept", "dropped", "failed", "bytes", "seconds") if key in manifest}
+        sums = {
+            key: manifest[key] for key in ("in", "kept", "dropped", "failed", "bytes", "seconds") if key in manifest
+        }
         if as_json:
             print(json.dumps({"source": name, "folder": str(one.folder), **sums}))
         else:
@@ -221,7 +227,9 @@ def report(run: RunFolder) -> None:
 def train(
     recipe: RecipeArgument,
     run: Annotated[Path | None, typer.Option(help="Run folder with the mixture. [default: runs/<name>]")] = None,
-    mixture: Annotated[Path | None, typer.Option(help="Folder with `tokens/` and `tokenizer/`, instead of --run.")] = None,
+    mixture: Annotated[
+        Path | None, typer.Option(help="Folder with `tokens/` and `tokenizer/`, instead of --run.")
+    ] = None,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage (may be repeated).")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = True,
     set_: Sets = None,
@@ -243,7 +251,9 @@ def train(
     for name in stage or []:
         if name not in known:
             raise RecipeError([f"--stage {name}: not a stage of the recipe's train section{nearest(name, known)}"])
-    summary = training.train(folder, config, stage, (run or folder) / "train", resume, console=Console(stderr=True, quiet=as_json))
+    summary = training.train(
+        folder, config, stage, (run or folder) / "train", resume, console=Console(stderr=True, quiet=as_json)
+    )
     if as_json:
         print(summary.model_dump_json())
 

@@ -63,9 +63,7 @@ class Account:
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Account:
         """Read the sums back from a step's manifest."""
-        return cls(
-            manifest["in"], manifest["kept"], Counter(manifest["dropped"]), Counter(manifest["failed"])
-        )
+        return cls(manifest["in"], manifest["kept"], Counter(manifest["dropped"]), Counter(manifest["failed"]))
 
     def __add__(self, other: Account) -> Account:
         return Account(
@@ -136,6 +134,13 @@ def verdicts(
         ],
         schema=LEDGER_SCHEMA,
     )
+
+
+def json_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Quote a column as JSON strings; control characters, which no URI should hold, become U+FFFD."""
+    escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
+    escaped = pc.replace_substring_regex(escaped, r"[\x00-\x1f]", "\ufffd")
+    return pc.binary_join_element_wise('"', escaped, '"', "")
 
 
 def sort(table: pa.Table, keys: Iterable[str] = ("id",)) -> pa.Table:

@@ -69,6 +69,17 @@ class Filters(Part):
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
 
 
+class Consent(Part):
+    """What publishers say about use in training, and is obeyed whatever else a document is worth.
+
+    `refuse` are tokens of X-Robots-Tag and robots meta tags; `reservations` also refuses a text-and-data-mining
+    reservation (TDM Reservation Protocol: `tdm-reservation: 1`).
+    """
+
+    refuse: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")], ...] = ("noai", "none")
+    reservations: bool = True
+
+
 class Dedup(Part):
     """Duplicates: exact ones, then near ones by MinHash-LSH with the match verified."""
 
@@ -131,7 +142,8 @@ class StageMix(Part):
         if abs(total - 1) > 1e-6:
             scaled = ", ".join(f"{name}: {share / total:.4g}" for name, share in weights.items()) if total else ""
             raise ValueError(
-                f"weights sum to {total:.6g}, expected 1" + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
+                f"weights sum to {total:.6g}, expected 1"
+                + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
             )
         return weights
 
@@ -149,6 +161,7 @@ class Recipe(Part):
     failure_budget: Share = 0.1
     sources: tuple[Annotated[SourceConfig, Field(discriminator="type")], ...] = Field(min_length=1)
     filters: Filters = Filters()
+    consent: Consent = Consent()
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate = Decontaminate()
     tokenizer: TokenizerUse = TokenizerUse()

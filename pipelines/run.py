@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from pipelines.document import concat
 from pipelines.engines.plan import Engine
 from pipelines.engines.task import read_parts
@@ -67,8 +66,9 @@ class Run:
         if account.received and failed > self.recipe.failure_budget * account.received:
             reasons = ", ".join(f"{reason} {count}" for reason, count in account.failed.most_common())
             raise RunFailed(
-                f"step {done.name}: {failed} of {account.received} records failed ({reasons}); the recipe's failure_budget "
-                f"is {self.recipe.failure_budget:g}. Look at the ledger in {done.folder}, or raise failure_budget"
+                f"step {done.name}: {failed} of {account.received} records failed ({reasons}); the recipe's "
+                f"failure_budget is {self.recipe.failure_budget:g}. Look at the ledger in {done.folder}, "
+                "or raise failure_budget"
             )
         return done
 
@@ -93,16 +93,18 @@ def _build(run: Run) -> Path:
     inputs: dict[str, str] = {}
     for source in recipe.sources:
         parameters = source.model_dump(mode="json")
-        reader: Source = source
         if isinstance(source, CrawlSource):
-            reader = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told)
-            run.crawls[source.name] = reader.folder
-            run.note(crawl.run(engine, root, source.name, reader, recipe.partitions))
+            recorded = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told)
+            run.crawls[source.name] = recorded.folder
+            run.note(crawl.run(engine, root, source.name, recorded, recipe.partitions))
+            reader: Source = recorded
+        else:
+            reader = source
         done = extract.run(engine, root, source.name, reader, parameters, recipe.partitions)
         inputs[source.name] = done.digest
         extracted.append(run.note(done))
     measured = run.note(measure.run(engine, root, recipe.filters, extracted))
-    decided = run.note(decide.run(engine, root, recipe.filters, extracted, measured))
+    decided = run.note(decide.run(engine, root, recipe, extracted, measured))
     deduplicated = run.note(dedup.run(engine, root, recipe, decided))
     clean = run.note(decontaminate.run(engine, root, recipe.decontaminate, deduplicated))
     first = next(iter(recipe.stages.values()))

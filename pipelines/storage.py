@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class FileEntry(BaseModel):
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed, on an error removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -74,9 +74,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: not valid JSON ({error}); delete the file's folder and run again"
-        ) from error
+        raise ValueError(f"{path}: not valid JSON ({error}); delete the file's folder and run again") from error
 
 
 def write_parquet(path: Path, table: pa.Table) -> FileEntry:
@@ -112,7 +110,7 @@ def digest_of(value: bytes) -> str:
 
 
 @contextmanager
-def lock(folder: Path, what: str) -> Iterator[None]:
+def lock(folder: Path, what: str) -> Generator[None]:
     """Hold a run folder alone; a second writer is refused with the holder's name.
 
     The lock is the kernel's (flock), so that it ends with the process however that ends.

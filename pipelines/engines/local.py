@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +18,10 @@ from pipelines.engines.plan import Plan, PlanResult, Progress, Shard, TaskResult
 from pipelines.storage import write_bytes
 
 log = logging.getLogger(__name__)
+
+
+Job = tuple[Callable[..., TaskResult], tuple[Any, ...]]
+"""A function of a task and its arguments."""
 
 
 def _quiet(name: str, done: int, total: int) -> None:
@@ -44,19 +49,17 @@ class LocalEngine:
         notes.mkdir(exist_ok=True)
         result = PlanResult(files={name: [] for name in plan.outputs})
         if plan.group is None:
-            jobs = {
-                f"{plan.name}-{shard.index:05d}": (task.run_shard, (plan, shard, folder)) for shard in plan.shards
-            }
+            jobs = {f"{plan.name}-{shard.index:05d}": (task.run_shard, (plan, shard, folder)) for shard in plan.shards}
             finished = self._all(plan.name, jobs, notes, result)
             result.received = sum(one.received for one in finished)
         else:
             spill = folder / "_spill" / plan.name
             spill.mkdir(parents=True, exist_ok=True)
-            writes = {
+            writes: dict[str, Job] = {
                 f"{plan.name}-map-{shard.index:05d}": (_spill_shard, (plan, shard, spill)) for shard in plan.shards
             }
             spilled = self._all(plan.name + " · read", writes, notes, result)
-            reads = {
+            reads: dict[str, Job] = {
                 f"{plan.name}-group-{partition:05d}": (
                     task.run_partition,
                     (plan, partition, sorted(spill.glob(f"*-{partition:05d}.arrow")), folder),
@@ -74,7 +77,7 @@ class LocalEngine:
     def _all(
         self,
         label: str,
-        jobs: dict[str, tuple[Callable[..., TaskResult], tuple[object, ...]]],
+        jobs: dict[str, Job],
         notes: Path,
         result: PlanResult,
     ) -> list[TaskResult]:
@@ -106,7 +109,7 @@ class LocalEngine:
 
     def _in_pool(
         self,
-        jobs: dict[str, tuple[Callable[..., TaskResult], tuple[object, ...]]],
+        jobs: dict[str, Job],
         finish: Callable[[str, TaskResult], None],
     ) -> None:
         if self._pool is None:

@@ -29,8 +29,9 @@ def write_part(plan: Plan, part: int, tables: list[pa.Table], folder: Path) -> d
             raise PlanError(f"{plan.name}: emitted {sorted(outputs)}, the plan declares {sorted(plan.outputs)}")
         for name, output in outputs.items():
             if not output.schema.equals(plan.outputs[name].schema):
+                declared = plan.outputs[name].schema
                 raise PlanError(
-                    f"{plan.name}: output {name!r} has schema\n{output.schema}\nthe plan declares\n{plan.outputs[name].schema}"
+                    f"{plan.name}: output {name!r} has schema\n{output.schema}\nthe plan declares\n{declared}"
                 )
             emitted[name].append(output)
     files: dict[str, list[FileEntry]] = {}
@@ -51,9 +52,7 @@ def split(plan: Plan, table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """Divide mapped rows among the partitions of a shuffle."""
     assert plan.group is not None
     if not table.schema.equals(plan.group.schema):
-        raise PlanError(
-            f"{plan.name}: mapped rows have schema\n{table.schema}\nthe plan declares\n{plan.group.schema}"
-        )
+        raise PlanError(f"{plan.name}: mapped rows have schema\n{table.schema}\nthe plan declares\n{plan.group.schema}")
     numbers = plan.group.partition(table, plan.group.partitions).to_numpy(zero_copy_only=False)
     for partition in range(plan.group.partitions):
         rows = (numbers == partition).nonzero()[0]

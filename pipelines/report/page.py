@@ -91,7 +91,6 @@ def render(facts: Facts) -> str:
             recipe=yaml.safe_dump(dict(facts.run.facts["recipe"]), sort_keys=False, allow_unicode=True, width=100),
             charts=charts,
             share=figures.share,
-            concerns=consent.concerns,
             difference=samples.difference,
             sizes=sorted(Counter(facts.verdicts.copies.values()).items()),
             style=Markup(style),
@@ -117,17 +116,27 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True, loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(
-        count=figures.count,
-        short=figures.short,
-        value=figures.value,
-        brief=figures.brief,
-        seconds=figures.seconds,
-        visible=figures.visible,
-        json=_json,
-    )
+    filters: dict[str, Any] = {
+        "count": figures.count,
+        "short": figures.short,
+        "value": figures.value,
+        "brief": figures.brief,
+        "seconds": figures.seconds,
+        "visible": figures.visible,
+        "ranked": _ranked,
+        "told": _told,
+    }
+    environment.filters.update(filters)
     return environment
 
 
-def _json(value: Any) -> str:
-    return figures.visible(canonical_json(value))
+def _ranked(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    """Order counts, the largest first and equal ones by name: the page must not show in which order files were read."""
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+
+
+def _told(evidence: Mapping[str, Any]) -> str:
+    """Write a ledger row's evidence as words; what is null is left out."""
+    stated = {name: value for name, value in evidence.items() if value is not None}
+    words = (f"{name} {value if isinstance(value, str) else canonical_json(value)}" for name, value in stated.items())
+    return figures.visible(" · ".join(words))

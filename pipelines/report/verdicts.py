@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.report.consent import concerns
 from pipelines.report.folder import idea_of, parse_evidence, read_batches
 
 EXAMPLES = 3
 NAMED = 200
+REFUSALS = 20
 CLUSTERS = 8
 MEMBERS = 5
 
@@ -57,16 +59,15 @@ class Verdicts:
     """What the ledger says, summed.
 
     counts: (step, source, verdict, reason) -> records. examples: (step, reason) -> a few rows. failures: failed rows.
-    refusals: rows dropped before extraction was over. copies: parent id -> records dropped for it. parent_uris: its
-    uri.
-    similarities: twentieths -> dropped copies. leaks: rows with benchmark spans. leaked_documents, leaked_spans: a
-    benchmark -> documents, spans.
+    refusals: reason -> rows refused for consent or licence. copies: parent id -> records dropped for it. parent_uris:
+    parent id -> its uri. similarities: twentieths -> dropped copies. leaks: rows with benchmark spans.
+    leaked_documents, leaked_spans: benchmark -> documents, spans.
     """
 
     counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter[tuple[str, str, str, str]])
     examples: dict[tuple[str, str], Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(EXAMPLES)))
     failures: Smallest = field(default_factory=lambda: Smallest(NAMED))
-    refusals: Smallest = field(default_factory=lambda: Smallest(NAMED))
+    refusals: dict[str, Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(REFUSALS)))
     leaks: Smallest = field(default_factory=lambda: Smallest(NAMED))
     copies: Counter[str] = field(default_factory=Counter[str])
     parent_uris: dict[str, str] = field(default_factory=dict[str, str])
@@ -110,11 +111,11 @@ def read(ledger: Sequence[Path]) -> Verdicts:
                 found.counts[(group["step"], group["source"], group["verdict"], group["reason"])] += group["count_all"]
     for row in not_kept(ledger):
         found.examples[(row["step"], row["reason"])].add(row)
-        idea, evidence = idea_of(row["step"])[0], row["evidence"]
+        evidence = row["evidence"]
         if row["verdict"] == "failed":
             found.failures.add(row)
-        elif idea in ("crawl", "extract"):
-            found.refusals.add(row)
+        elif concerns(row["reason"]):
+            found.refusals[row["reason"]].add(row)
         if evidence.get("parent"):
             parent = str(evidence["parent"])
             found.copies[parent] += 1

@@ -100,4 +100,5 @@ class RecordedCrawl:
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
         """The pages of one WARC file, in its order."""
-        yield from ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license).read(Path(unit.payload))
+        reader = ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license)
+        yield from reader.read(Path(unit.payload))

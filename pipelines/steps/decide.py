@@ -16,8 +16,8 @@ from pipelines import rules
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
 from pipelines.engines.task import read_parts
-from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
-from pipelines.recipe import Filters
+from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
+from pipelines.recipe import Consent, Recipe
 from pipelines.steps.step import LEDGER_OUTPUT, Finished, partition_shards, perform, run_plan
 
 STEP = "03-decide"
@@ -34,7 +34,9 @@ def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.A
     for rule in rules:
         rows = pc.filter(parents, pc.equal(lists, rule.name))
         hit = pc.is_in(pa.array(range(count), pa.int64()), value_set=rows.cast(pa.int64()))
-        bounds = "".join(f',"{name}":{getattr(rule, name)!r}' for name in ("min", "max") if getattr(rule, name) is not None)
+        bounds = "".join(
+            f',"{name}":{getattr(rule, name)!r}' for name in ("min", "max") if getattr(rule, name) is not None
+        )
         # A value that was not measured is null: JSON has no NaN.
         column = pc.cast(pa.concat_arrays(signals[rule.signal].chunks), pa.float64())
         value = pc.if_else(pc.is_finite(column), pc.cast(column, pa.string()), "null")
@@ -47,10 +49,25 @@ def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.A
     return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), whole)
 
 
+def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
+    """Return what a publisher's refusal says, null where there is none: the header, meta tag or reservation itself."""
+    stated = [pc.struct_field(rights, name) for name in ("x_robots_tag", "meta_robots")]
+    tokens = rf"(?i)(^|[\s,:;])({'|'.join(consent.refuse)})($|[\s,;])"
+    found = (
+        [pc.if_else(pc.match_substring_regex(text, tokens), text, None) for text in stated] if consent.refuse else []
+    )
+    if consent.reservations:
+        text = pc.struct_field(rights, "reservation")
+        found.append(pc.if_else(pc.match_substring_regex(text, r"(?i)tdm-reservation\s*[:=]\s*1"), text, None))
+    nothing = pa.scalar(None, pa.string())
+    return pc.coalesce(*found, nothing) if found else pa.chunked_array([pa.nulls(len(rights), pa.string())])
+
+
 @dataclass(frozen=True)
 class Decide:
-    """Applies rules to a table of documents joined with their signals, and redacts what stays."""
+    """Obeys refusals, applies rules to a table of documents joined with their signals, and redacts what stays."""
 
+    consent: Consent
     rules: tuple[Rule, ...]
     redact: tuple[str, ...]
 
@@ -63,19 +80,24 @@ class Decide:
             table.schema.get_field_index("language"), "language", table["language.language"].cast(pa.string())
         )
         decisions = filters.decide(table, self.rules)
-        keep = decisions["keep"]
+        refusal = refused(table["rights"], self.consent)
+        consented = pc.is_null(refusal)
+        passed = decisions["keep"]
+        keep = pc.and_(passed, consented)
         signal_of = {rule.name: rule.signal for rule in self.rules}
         names, signals = pa.array(list(signal_of), pa.string()), pa.array(list(signal_of.values()), pa.string())
-        failed = decisions["failed"].combine_chunks()
+        said = pc.binary_join_element_wise('{"stated":', json_string(refusal), "}", "")
         ledger = verdicts(
             table,
             STEP,
             verdict=pc.if_else(keep, KEPT, DROPPED),
-            reason=decisions["reason"],
-            signal=signals.take(pc.index_in(decisions["reason"].combine_chunks(), value_set=names)),
-            value=decisions["value"],
-            threshold=decisions["threshold"],
-            evidence=evidence(table, self.rules, failed),
+            reason=pc.if_else(consented, decisions["reason"], "consent-refused"),
+            signal=pc.if_else(
+                consented, signals.take(pc.index_in(decisions["reason"].combine_chunks(), value_set=names)), None
+            ),
+            value=pc.if_else(consented, decisions["value"], None),
+            threshold=pc.if_else(consented, decisions["threshold"], None),
+            evidence=pc.if_else(consented, evidence(table, self.rules, decisions["failed"].combine_chunks()), said),
         )
         kept = table.filter(keep).select(DOCUMENT_SCHEMA.names)
         if self.redact:
@@ -95,19 +117,21 @@ def read(shard: Shard) -> Iterator[pa.Table]:
         yield table
 
 
-def run(engine: Engine, root: Path, filters: Filters, extracted: list[Finished], measured: Finished) -> Finished:
+def run(engine: Engine, root: Path, recipe: Recipe, extracted: list[Finished], measured: Finished) -> Finished:
     """Run the step."""
+    filters = recipe.filters
     applied = tuple(rules.resolved(filters.rules))
     plan = Plan(
         name=STEP,
         shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
         read=read,
-        emit=Decide(applied, filters.redact),
+        emit=Decide(recipe.consent, applied, filters.redact),
         outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
     )
     parameters: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json") for rule in applied],
         "redact": list(filters.redact),
+        "consent": recipe.consent.model_dump(mode="json"),
     }
     return perform(
         root,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib.metadata
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +17,9 @@ from pipelines.document import DOCUMENT_SCHEMA, canonical_json
 from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
 from pipelines.engines.task import read_parts
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
-from pipelines.recipe import Decontaminate
+from pipelines.recipe import BenchmarkUse, Decontaminate
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, partition_shards, perform, run_plan
+from pipelines.storage import sha256
 
 STEP = "05-decontaminate"
 EXCERPT = 300
@@ -92,16 +94,24 @@ def read(shard: Shard) -> Iterator[pa.Table]:
     yield from read_parts([Path(path) for path in shard.payload])
 
 
+def identity(use: BenchmarkUse) -> str:
+    """Return what a benchmark's items are made from: a package with its version, or a file with its digest."""
+    if use.path is not None:
+        return f"{use.name}:{use.path.name}:{sha256(use.path)}:{canonical_json(dict(use.fields))}"
+    assert use.package is not None  # the recipe's own check
+    return f"{use.name}:{use.package}:{importlib.metadata.version(use.package)}:{','.join(use.tasks)}"
+
+
 def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished) -> Finished:
     """Run the step."""
-    loaded = benchmarks(settings)
-    digests = [f"{one.name}:{hashlib.sha256(_bytes(one.items)).hexdigest()}" for one in loaded]
 
     def body(folder: Path) -> Body:
         from decontam import Index
 
+        loaded = benchmarks(settings)
         index = Index.build(loaded, settings.method)
         path = folder / "index"
+        shutil.rmtree(path, ignore_errors=True)  # an earlier try was cut off
         index.save(path)
         plan = Plan(
             STEP,
@@ -123,11 +133,6 @@ def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished
         STEP,
         code=("kernels", "decontam", "pipelines.steps.decontaminate"),
         parameters={"method": settings.method},
-        inputs=[documents.digest, *digests],
+        inputs=[documents.digest, *(identity(use) for use in settings.benchmarks)],
         body=body,
     )
-
-
-def _bytes(items: pa.Table) -> bytes:
-    """Return the items' values as bytes, for a digest."""
-    return canonical_json(items.to_pylist()).encode()

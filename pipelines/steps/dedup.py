@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
 from pipelines.engines.task import read_parts
-from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Dedup, Recipe
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, partition_shards, perform, run_plan
 from pipelines.storage import write_parquet
@@ -163,7 +163,7 @@ class Apply:
         told = listing.take(pc.index_in(table["id"], value_set=listing["id"]).combine_chunks())
         keep = told["keep"]
         evidence = pc.binary_join_element_wise(
-            '{"parent":"', told["parent"], '","parent_uri":', _json_string(told["parent_uri"]), ',"cluster":"',
+            '{"parent":"', told["parent"], '","parent_uri":', json_string(told["parent_uri"]), ',"cluster":"',
             told["cluster"], '","similarity":', pc.cast(told["similarity"], pa.string()), ',"method":"',
             pc.if_else(told["exact"], "exact", "minhash"), '"}', "",
         )  # fmt: skip
@@ -177,12 +177,6 @@ class Apply:
             evidence=evidence,
         )
         return {"documents": table.filter(keep).cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
-
-
-def _json_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Quote a column as JSON strings (quotes, backslashes; control characters do not occur in URIs)."""
-    escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
-    return pc.binary_join_element_wise('"', escaped, '"', "")
 
 
 def read(shard: Shard) -> Iterator[pa.Table]:

@@ -138,9 +138,7 @@ class Settle:
         again = pc.and_(pc.equal(table["verdict"], KEPT), repeated)
         verdict = pc.if_else(again, DROPPED, table["verdict"])
         reason = pc.if_else(again, "repeated-record", table["reason"])
-        ledger = verdicts(
-            table, self.step, verdict=verdict, reason=reason, evidence=table["evidence"]
-        )
+        ledger = verdicts(table, self.step, verdict=verdict, reason=reason, evidence=table["evidence"])
         kept = table.filter(first).select(DOCUMENT_SCHEMA.names).cast(DOCUMENT_SCHEMA)
         return {"documents": kept, "ledger": ledger.cast(LEDGER_SCHEMA)}
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,21 @@ def _natural(supply: mixture.Supply, apart: NDArray[np.bool_], seed: int) -> mix
     """Take the held-out documents once each, in the shares that they have."""
     if not apart.any():
         raise RunFailed(
-            f"heldout.fraction chose none of {len(apart)} documents: raise it, or set it to 0 to train without evaluation"
+            f"heldout.fraction chose none of {len(apart)} documents: "
+            "raise it, or set it to 0 to train without evaluation"
         )
-    tokens = {name: int(supply.tokens[rows][apart[rows]].sum()) for name in supply.names for rows in [supply.rows_of(name)]}
+    tokens = {
+        name: int(supply.tokens[rows][apart[rows]].sum()) for name in supply.names for rows in [supply.rows_of(name)]
+    }
     total = sum(tokens.values())
     weights = {name: count / total for name, count in tokens.items()}
     mix = StageMix.model_construct(weights=weights, tokens=total, epochs=1.0)
     return mixture.choose(supply, apart, HELDOUT, mix, seed)
+
+
+@lru_cache(maxsize=2)
+def _choices(path: str) -> pa.Table:
+    return pq.read_table(path)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Take:
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return one table a stage and the ledger."""
-        listing = pq.read_table(self.choices, memory_map=True)
+        listing = _choices(self.choices)
         rows = pc.index_in(table["id"], value_set=listing["id"])
         chosen = listing.take(rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows)
         stages = [name for name in listing.column_names if name not in ("id", "tokens")]
@@ -126,10 +135,8 @@ class Take:
                 .append_column("weight", weights)
                 .cast(MIXTURE_SCHEMA)
             )
-        evidence = pc.binary_join_element_wise(
-            *[pc.binary_join_element_wise(pa.scalar(stage), chosen[stage].cast(pa.string()), "=") for stage in stages],
-            " ",
-        )
+        taken = [pc.binary_join_element_wise(f'"{stage}":', chosen[stage].cast(pa.string()), "") for stage in stages]
+        evidence = pc.binary_join_element_wise('{"stages":{', pc.binary_join_element_wise(*taken, ","), "}}", "")
         tables["ledger"] = verdicts(
             table,
             self.step,
@@ -146,7 +153,9 @@ def read_documents(shard: Shard) -> Iterator[pa.Table]:
     yield from read_parts([Path(path) for path in shard.payload], 4096, columns)
 
 
-def run(engine: Engine, root: Path, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished) -> Finished:
+def run(
+    engine: Engine, root: Path, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished
+) -> Finished:
     """Run the step: `<stage>/part-*.parquet` and `tokens-<stage>/` for every stage."""
     step = "08-mix"
 
@@ -164,7 +173,9 @@ def run(engine: Engine, root: Path, recipe: Recipe, documents: Finished, trained
         )
         done = run_plan(engine, plan, folder)
         library = tokenizer.load(trained.parts("tokenizer")[0])
-        eos, dtype = library.token_to_id("<eos>"), "uint16" if library.get_vocab_size() <= 65_535 else "uint32"
+        eos = library.token_to_id("<eos>")
+        assert eos is not None  # the tokenizer step puts it in
+        dtype = "uint16" if library.get_vocab_size() <= 65_535 else "uint32"
         facts: dict[str, Any] = {"stages": {}, "vocab_size": library.get_vocab_size(), "eos_id": eos, "dtype": dtype}
         for name, one in choices.stages.items():
             done.outputs[f"tokens-{name}"] = write_tokens(folder, name, choices, tokenized, recipe.seed, eos, dtype)
@@ -220,7 +231,9 @@ def write_tokens(
                 sink.write(values[part][offsets[part][at] : offsets[part][at + 1]].astype(stored).tobytes())
                 sink.write(end)
         count = int(lengths[inside].sum())
-        files.append(FileEntry(path=f"tokens-{stage}/{path.name}", rows=count, bytes=path.stat().st_size, sha256=sha256(path)))
+        files.append(
+            FileEntry(path=f"tokens-{stage}/{path.name}", rows=count, bytes=path.stat().st_size, sha256=sha256(path))
+        )
     names = pa.array(supply.names)
     order = pa.table(
         [
@@ -254,7 +267,13 @@ def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished
             table = pq.read_table(source, columns=["tokens", "weight"])
             tokens = int(pc.sum(pc.multiply(table["tokens"].cast(pa.float64()), table["weight"])).as_py() or 0)
             shards.append(
-                {"path": target.name, "sha256": entry.sha256, "rows": entry.rows, "tokens": tokens, "bytes": entry.bytes}
+                {
+                    "path": target.name,
+                    "sha256": entry.sha256,
+                    "rows": entry.rows,
+                    "tokens": tokens,
+                    "bytes": entry.bytes,
+                }
             )
         manifest = {
             "stage": stage,

@@ -147,18 +147,14 @@ def perform(
 def opened(folder: Path, *, reused: bool) -> Finished:
     """Read a finished step; a file that is missing or has another size than its manifest says is refused."""
     manifest = read_json(folder / MANIFEST)
-    outputs = {
-        name: [FileEntry.model_validate(one) for one in files] for name, files in manifest["outputs"].items()
-    }
+    outputs = {name: [FileEntry.model_validate(one) for one in files] for name, files in manifest["outputs"].items()}
     for files in outputs.values():
         for one in files:
             path = folder / one.path
             size = path.stat().st_size if path.exists() else None
             if size != one.bytes:
                 found = "is missing" if size is None else f"has {size} bytes"
-                raise RunFailed(
-                    f"{path}: {found}, its manifest says {one.bytes}; delete {folder} and run again"
-                )
+                raise RunFailed(f"{path}: {found}, its manifest says {one.bytes}; delete {folder} and run again")
     return Finished(
         manifest["step"],
         manifest["digest"],
@@ -174,9 +170,7 @@ def opened(folder: Path, *, reused: bool) -> Finished:
 def run_plan(engine: Engine, plan: Plan, folder: Path, ledger: str = "ledger") -> Body:
     """Run a plan whose ledger output accounts for every row it read."""
     result = engine.run(plan, folder)
-    tables = [
-        pq.read_table(folder / entry.path, columns=["verdict", "reason"]) for entry in result.files[ledger]
-    ]
+    tables = [pq.read_table(folder / entry.path, columns=["verdict", "reason"]) for entry in result.files[ledger]]
     account = Account.of(result.received, pa.concat_tables(tables))
     return Body(account, result.files)
 

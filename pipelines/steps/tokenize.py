@@ -73,7 +73,11 @@ def train(
         made = tokenizer.train(iter(texts), vocab_size, len(texts))
         path = folder / "tokenizer" / "tokenizer.json"
         tokenizer.save(made, path)
-        facts = {"vocab_size": made.get_vocab_size(), "documents": len(texts), "bytes": sum(len(t.encode()) for t in texts)}
+        facts = {
+            "vocab_size": made.get_vocab_size(),
+            "documents": len(texts),
+            "bytes": sum(len(t.encode()) for t in texts),
+        }
         entry = FileEntry(path="tokenizer/tokenizer.json", rows=0, bytes=path.stat().st_size, sha256=sha256(path))
         return Body(Account(), {"tokenizer": [entry]}, facts)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from decontam import Benchmark, Index
 
 ANSWER_72 = (
-    "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips did Natalia "
-    "sell altogether in April and May?"
+    "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. "
+    "How many clips did Natalia sell altogether in April and May?"
 )
 SOLUTION_72 = (
     "Natalia sold 48/2 = 24 clips in May.\nNatalia sold 48+24 = 72 clips altogether in April and May.\n#### 72"

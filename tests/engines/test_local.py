@@ -20,7 +20,8 @@ from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard
 
 ROWS = pa.schema([("id", pa.string()), ("word", pa.string()), ("shard", pa.int32())])
 COUNTS = pa.schema([("word", pa.string()), ("count", pa.int64())])
-WORDS = "the quick brown fox jumps over the lazy dog and the cat sat on the mat".split()
+TEXT = "the quick brown fox jumps over the lazy dog and the cat sat on the mat"
+WORDS = TEXT.split()
 
 
 def read(shard: Shard) -> Iterator[pa.Table]:

@@ -1,5 +1,6 @@
 """A mistake in a recipe is answered with file, line, path, what was expected and the nearest name; nothing starts."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import copy
@@ -87,7 +88,10 @@ def test_a_training_mistake_stands_on_its_line(tmp_path: Path) -> None:
     wrong = text.replace("warmup_steps", "warmup_step", 1)
     assert wrong != text
     told = problems(wrong, tmp_path)
-    assert f"r.yaml:{line(wrong, 'warmup_step:')}: train.stages.core.warmup_step: unknown field; did you mean 'warmup_steps'?" in told[0]
+    assert (
+        f"r.yaml:{line(wrong, 'warmup_step:')}: train.stages.core.warmup_step: unknown field; "
+        "did you mean 'warmup_steps'?" in told[0]
+    )
 
 
 def test_one_key_twice_is_a_mistake(tmp_path: Path) -> None:
@@ -119,10 +123,13 @@ def test_overrides_change_fields_by_name_and_are_named_in_errors(tmp_path: Path)
     assert changed.tokenizer.vocab_size == 2048
     assert changed.digest != recipes.load(SAMPLE).digest
     text = SAMPLE.read_text()
-    assert problems(text, tmp_path, "heldout.fraction=2")[0].startswith("--set heldout.fraction=2: heldout.fraction: found 2")
-    assert "no item 'python-dogs' in sources; did you mean 'python-docs'?" in problems(
-        text, tmp_path, "sources.python-dogs.delay=1"
-    )[0]
+    assert problems(text, tmp_path, "heldout.fraction=2")[0].startswith(
+        "--set heldout.fraction=2: heldout.fraction: found 2"
+    )
+    assert (
+        "no item 'python-dogs' in sources; did you mean 'python-docs'?"
+        in problems(text, tmp_path, "sources.python-dogs.delay=1")[0]
+    )
     assert "expected path=value" in problems(text, tmp_path, "seed")[0]
 
 

@@ -73,7 +73,9 @@ def test_dropped_by_rules(run: Path) -> None:
     )
     text = printed(run, f"{SITE}/topics")
     assert "✗  gopher-stop-words" in text
-    assert "not asked of this record" in text
+    assert "code-longest-line" not in text
+    assert "1 rule is for other kinds or sources" in text
+    assert text.index("fineweb-short-lines") < text.index("gopher-word-count")  # what failed comes first
 
 
 def test_duplicate_names_its_parent(run: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -136,6 +139,16 @@ def test_names_failures_refusals_leaks_and_parents(html: str) -> None:
 def test_batch_borders_do_not_show(run: Path, html: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "BATCH_ROWS", 7)
     assert page.render(page.gather(run)) == html
+
+
+def test_the_same_page_under_any_hash_seed(run: Path, html: str) -> None:
+    """Sets and threads have no order of their own; none may show."""
+    code = "import sys; from pathlib import Path; from pipelines.report import page; "
+    code += "sys.stdout.reconfigure(encoding='utf-8'); print(page.render(page.gather(Path(sys.argv[1]))), end='')"
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", code, str(run)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        assert subprocess.run(command, env=environment, capture_output=True, check=True).stdout.decode() == html
 
 
 def test_written_whole_into_the_run(run: Path, html: str) -> None:

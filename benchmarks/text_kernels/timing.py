@@ -1,0 +1,32 @@
+"""How every system is timed. Runs in each environment: the standard library alone, and no import of this package."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def run(work: dict[str, Callable[[list[str]], Any]]) -> None:
+    """Time each piece of work on the texts of argv[1], argv[2] times, and print one JSON object.
+
+    Each piece of work runs once on a few texts before it is timed: what is loaded or compiled at first does not count.
+    """
+    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
+        texts: list[str] = json.load(file)
+    repeats = int(sys.argv[2])
+    seconds = {}
+    for name, function in work.items():
+        function(texts[:20])
+        times = []
+        for _ in range(repeats):
+            start = time.process_time()
+            function(texts)
+            times.append(time.process_time() - start)
+        seconds[name] = statistics.median(times)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"seconds": seconds, "peak_mib": peak}))
