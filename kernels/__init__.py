@@ -15,6 +15,7 @@ from pathlib import Path
 
 
 def _cache_folder() -> str:
+    """Folder of this version's compiled kernels; old ones may be deleted at any time."""
     digest = blake2b(digest_size=8)
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())

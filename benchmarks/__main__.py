@@ -1,0 +1,24 @@
+"""Run every benchmark: `make bench`, or `python -m benchmarks [NAME ...]`."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+ENTRIES = {"text_kernels": "text kernels beside datatrove, dolma and rensa"}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(ENTRIES)
+    unknown = [name for name in names if name not in ENTRIES]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; valid: {', '.join(ENTRIES)}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv = sys.argv[:1]
+    for name in names:
+        print(f"{name}: {ENTRIES[name]}", flush=True)
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Rules, refusals and redaction over documents: all failing rules are told, refusals come first."""
+
+from __future__ import annotations
+
+import json
+import pydoc_data.topics
+
+import pyarrow as pa
+import pytest
+
+from pipelines import rules
+from pipelines.document import document_id, documents
+from pipelines.recipe import Bounds, Consent, RuleUse
+from pipelines.steps import decide, measure
+
+TOPICS = list(pydoc_data.topics.topics.items())[:30]
+
+
+def table(**rights: str) -> pa.Table:
+    rows = [
+        {
+            "id": document_id("s", name, text.encode()),
+            "uri": f"http://a.test/{name}",
+            "source": "s",
+            "kind": "web",
+            "text": text + "\nWrite to jane.doe@gmail.com from 8.8.8.8.",
+            "rights": {"robots_rule": None, **rights} if rights and number % 2 else None,
+        }
+        for number, (name, text) in enumerate(TOPICS)
+    ]
+    found = documents(rows)
+    signals = measure.signals(found["text"], ("gopher", "pii"))
+    for name in signals.column_names:
+        found = found.append_column(signals.schema.field(name), signals[name])
+    return found
+
+
+def applied(uses: list[RuleUse], rows: pa.Table, consent: Consent | None = None) -> dict[str, pa.Table]:
+    chosen = tuple(rules.resolved(uses))
+    return dict(decide.Decide(consent or Consent(), chosen, ("email", "ip"))(rows))
+
+
+def test_every_row_has_a_verdict_and_all_failing_rules_are_evidence() -> None:
+    rows = table()
+    out = applied([RuleUse(signal="gopher.words", min=400), RuleUse(signal="gopher.words", max=600, name="long")], rows)
+    ledger = out["ledger"].to_pylist()
+    assert len(ledger) == rows.num_rows
+    words = rows["gopher.words"].to_pylist()
+    for row, count in zip(ledger, words, strict=True):
+        expected = "gopher-words" if count < 400 else "long" if count > 600 else ""
+        assert row["reason"] == expected
+        if expected:
+            failed = json.loads(row["evidence"])["failed"]
+            assert [one["rule"] for one in failed] == [expected]
+            assert failed[0]["value"] == row["value"] == count
+            assert row["threshold"] == (400 if count < 400 else 600)
+        else:
+            assert row["evidence"] is None
+    assert out["documents"].num_rows == sum(row["verdict"] == "kept" for row in ledger) > 0
+
+
+def test_kept_texts_are_redacted() -> None:
+    for text in applied([], table())["documents"]["text"].to_pylist():
+        assert "jane.doe@gmail.com" not in text
+        assert "8.8.8.8" not in text
+
+
+@pytest.mark.parametrize(
+    ("rights", "refused"),
+    [
+        ({"x_robots_tag": "noai, noimageai"}, True),
+        ({"x_robots_tag": "otherbot: NOAI"}, True),
+        ({"meta_robots": "none"}, True),
+        ({"reservation": "tdm-reservation: 1; tdm-policy: https://a.test/p"}, True),
+        ({"reservation": "tdm-reservation: 0"}, False),
+        ({"x_robots_tag": "noimageai"}, False),
+        ({"meta_robots": "nonexistent"}, False),
+    ],
+)
+def test_a_publishers_refusal_is_obeyed(rights: dict[str, str], refused: bool) -> None:
+    ledger = applied([], table(**rights))["ledger"].to_pylist()
+    reasons = {row["reason"] for row in ledger[1::2]}
+    assert reasons == ({"consent-refused"} if refused else {""})
+    assert {row["reason"] for row in ledger[::2]} == {""}
+    if refused:
+        assert json.loads(ledger[1]["evidence"])["stated"] in rights.values()
+
+
+def test_a_preset_is_changed_by_signal_and_its_names_stay_unique() -> None:
+    use = RuleUse(preset="gopher", set={"gopher.words": Bounds(min=80, max=None)}, kinds=("web",))
+    found = rules.resolved([use, RuleUse(preset="gopher", kinds=("book",))])
+    assert len({rule.name for rule in found}) == len(found)
+    changed = [rule for rule in found if rule.signal == "gopher.words" and rule.kinds == ("web",)]
+    assert [(rule.min, rule.max) for rule in changed] == [(80, None)]
+    with pytest.raises(ValueError, match=r"no rule on 'gopher.wordz'; did you mean 'gopher.words'"):
+        rules.resolved([RuleUse(preset="gopher", set={"gopher.wordz": Bounds(min=1)})])
+
+
+def test_rules_see_only_what_they_are_restricted_to() -> None:
+    rows = table()
+    out = applied([RuleUse(signal="gopher.words", min=1e9, kinds=("book",))], rows)
+    assert out["documents"].num_rows == rows.num_rows
