@@ -41,11 +41,13 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes = figure.add_subplot()
     x = [tokens / scale for tokens, _ in train]
     axes.plot(x, [loss for _, loss in train], color="#8fb4d9", linewidth=0.8, label="training, each step")
-    # Exponential average over about a twentieth of the run, begun from its own first value.
+    # Exponential average over about a twentieth of the run, corrected for its start so that it does not lag there.
     keep = 1.0 - 1.0 / max(4.0, len(train) / 20.0)
     smooth: list[float] = []
-    for _, loss in train:
-        smooth.append(loss if not smooth else keep * smooth[-1] + (1.0 - keep) * loss)
+    total = 0.0
+    for count, (_, loss) in enumerate(train, 1):
+        total = keep * total + (1.0 - keep) * loss
+        smooth.append(total / (1.0 - keep**count))
     axes.plot(x, smooth, color="#1f5a96", linewidth=1.6, label="training, moving average")
     points = [(at[(stage, step)] / scale, loss) for stage, step, loss in heldout if (stage, step) in at]
     axes.plot(*zip(*points, strict=True), color="#c1440e", marker="o", markersize=4, linewidth=1.2, label="held-out")

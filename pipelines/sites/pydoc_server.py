@@ -8,14 +8,17 @@ and ends when its standard input does, so it cannot outlive the process that sta
 from __future__ import annotations
 
 import gzip
+import html
 import http.client
 import http.server
 import json
 import os
+import platform
 import pydoc
 import re
 import socketserver
 import sys
+import sysconfig
 import threading
 import time
 
@@ -48,6 +51,10 @@ def left_out(module: str) -> bool:
     """Whether a module acts when it is imported, or belongs to the interpreter's own tests."""
     parts = module.split(".")
     return parts[0] in _LEFT_OUT or parts[0].startswith(_TEST_NAMES) or any(part in _TEST_PARTS for part in parts[1:])
+
+
+_SYSTEM = html.escape(platform.platform(terse=True))
+_LIBRARY = sysconfig.get_path("stdlib")
 
 
 class Front(http.server.BaseHTTPRequestHandler):
@@ -92,6 +99,9 @@ class Front(http.server.BaseHTTPRequestHandler):
             page = connection.getresponse().read().decode("utf-8", "replace")
         finally:
             connection.close()
+        # What tells of this machine rather than of Python: its system and where its files lie.
+        for told, instead in ((_SYSTEM, ""), (_LIBRARY, "Lib")):
+            page = page.replace(told, instead)
         linked = _LINK.sub(lambda found: found.group(2) if left_out(found.group(1)) else found.group(0), page)
         return linked.encode("utf-8", "replace")
 
