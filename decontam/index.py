@@ -16,8 +16,8 @@ from decontam.match import code_points, ngrams, prepare, scan
 from decontam.method import Method
 from decontam.pieces import Assembled, assemble
 from decontam.storage import load, save
-from decontam.tokens import parts
-from kernels.strings import TextBatch, text_batch
+from decontam.tokens import PART_BYTES
+from kernels.strings import TextBatch, portions, text_batch
 from kernels.words import words
 
 __all__ = ["HITS_SCHEMA", "Index"]
@@ -124,7 +124,7 @@ class Index:
         batch = text_batch(text)
         columns: list[list[NDArray[Any]]] = []
         first_row = 0
-        for part in parts(batch):
+        for part in portions(batch, PART_BYTES):
             columns.append(self._scan(part, first_row))
             first_row += len(part.offsets) - 1
         if not columns:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from decontam.layout import Found, Lookup, Postings, Text
+from kernels.mixing import finish
 from kernels.words import WORD
 
 __all__ = ["code_points", "kept_words", "ngrams", "prepare", "scan", "sequence_hashes"]
@@ -22,9 +23,6 @@ __all__ = ["code_points", "kept_words", "ngrams", "prepare", "scan", "sequence_h
 _MOST_HITS = 1 << 20
 
 _BASE = np.uint64(6364136223846793005)
-_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
-_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
-_U33 = np.uint64(33)
 _U1 = np.uint64(1)
 _U6 = np.uint64(6)
 _U32 = np.uint64(32)
@@ -56,16 +54,6 @@ def kept(data, start, end, kind, drop_labels):  # pyright: ignore
     letter = np.int64(data[start] | 32)
     label = drop_labels & (end - start == 1) & (letter >= 97) & (letter <= 106)
     return (kind == WORD) & (not label)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def finish(value):  # pyright: ignore
-    """Mix a polynomial hash so that every bit depends on every other (the 64-bit finaliser of MurmurHash3)."""
-    value ^= value >> _U33
-    value *= _MIX_1
-    value ^= value >> _U33
-    value *= _MIX_2
-    return value ^ (value >> _U33)
 
 
 @njit(cache=True, nogil=True)

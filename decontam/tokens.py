@@ -8,7 +8,6 @@ another text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from decontam.match import kept_words
-from kernels.strings import TextBatch, text_batch
+from kernels.strings import portions, text_batch
 from kernels.words import Words, words
 
-__all__ = ["Tokens", "parts", "tokens"]
+__all__ = ["PART_BYTES", "Tokens", "tokens"]
 
 # Bytes of text whose words are in memory at a time; borders lie between texts and change nothing.
-_PART_BYTES = 1 << 19
+PART_BYTES = 1 << 19
 
 
 class Tokens(NamedTuple):
@@ -39,7 +38,7 @@ def tokens(text: pa.Array[Any] | pa.ChunkedArray[Any], drop_labels: bool) -> Tok
     offsets = [np.zeros(1, np.int64)]
     columns: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]] = []
     total = 0
-    for part in parts(text_batch(text)):
+    for part in portions(text_batch(text), PART_BYTES):
         found = words(part)
         counts, rest = _words_that_count(part.data, found, drop_labels)
         offsets.append(counts[1:] + total)
@@ -50,16 +49,6 @@ def tokens(text: pa.Array[Any] | pa.ChunkedArray[Any], drop_labels: bool) -> Tok
         return Tokens(np.zeros(1, np.int64), np.zeros(0, np.uint64), empty, empty)
     hashes, lead, trail = (np.concatenate(column) for column in zip(*columns, strict=True))
     return Tokens(np.concatenate(offsets), hashes, lead, trail)
-
-
-def parts(batch: TextBatch) -> Iterator[TextBatch]:
-    """Cut a batch between texts into parts of about half a megabyte (a longer text is a part of its own)."""
-    first = 0
-    while first < len(batch.offsets) - 1:
-        last = int(np.searchsorted(batch.offsets, batch.offsets[first] + _PART_BYTES, side="right")) - 1
-        last = min(max(last, first + 1), len(batch.offsets) - 1)
-        yield TextBatch(batch.data, batch.offsets[first : last + 1])
-        first = last
 
 
 def _words_that_count(data: NDArray[np.uint8], found: Words, drop_labels: bool) -> Any:

@@ -13,7 +13,6 @@ or only punctuation) has no shingle and is near no other text; its copies are fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,7 +20,8 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.strings import TextBatch, text_batch
+from kernels.mixing import finish
+from kernels.strings import portions, text_batch
 from kernels.words import PUNCTUATION, words
 
 __all__ = ["Profile", "Shingles", "shingle_sets", "shingles"]
@@ -34,9 +34,6 @@ _PIECE_BYTES = 1 << 19
 
 # A 64-bit odd multiplier (Knuth's MMIX); the hash of a shingle is the polynomial in it of its units' hashes.
 _BASE = np.uint64(6364136223846793005)
-_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
-_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
-_U33 = np.uint64(33)
 _SPACE = np.uint64(32)
 
 
@@ -65,7 +62,7 @@ def shingles(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile:
     offsets = [np.zeros(1, np.int64)]
     hashes: list[NDArray[np.uint64]] = []
     total = 0
-    for piece in pieces(text_batch(text)):
+    for piece in portions(text_batch(text), _PIECE_BYTES):
         if profile == "auto":
             tokens = words(piece)
             piece_offsets, piece_hashes = _token_shingles(tokens.offsets, tokens.hashes, tokens.kinds, size)
@@ -80,29 +77,6 @@ def shingles(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile:
 def shingle_sets(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile: Profile = "auto") -> Shingles:
     """Return each text's set of shingles: hashes ascending, each once. Arguments and errors as ``shingles``."""
     return Shingles(*_sets(*shingles(text, size, profile)))
-
-
-def pieces(batch: TextBatch) -> Iterator[TextBatch]:
-    """Cut a batch between texts into pieces of about half a megabyte (a longer text is a piece of its own)."""
-    offsets = batch.offsets
-    first = 0
-    while first < len(offsets) - 1:
-        last = int(np.searchsorted(offsets, offsets[first] + _PIECE_BYTES, side="right")) - 1
-        last = min(max(last, first + 1), len(offsets) - 1)
-        part = offsets[first : last + 1]
-        part.flags.writeable = False
-        yield TextBatch(batch.data, part)
-        first = last
-
-
-@njit(cache=True, nogil=True)
-def _finish(value):  # pyright: ignore
-    """Mix a polynomial hash so that every bit depends on every other (the 64-bit finaliser of MurmurHash3)."""
-    value ^= value >> _U33
-    value *= _MIX_1
-    value ^= value >> _U33
-    value *= _MIX_2
-    return value ^ (value >> _U33)
 
 
 @njit(cache=True, nogil=True)
@@ -127,10 +101,10 @@ def _token_shingles(token_offsets, token_hashes, kinds, size):  # pyright: ignor
             if count > size:
                 rolling -= units[count - 1 - size] * oldest
             if count >= size:
-                hashes[m] = _finish(rolling)
+                hashes[m] = finish(rolling)
                 m += 1
         if 0 < count < size:
-            hashes[m] = _finish(rolling)
+            hashes[m] = finish(rolling)
             m += 1
         offsets[i + 1] = m
     return offsets, hashes[:m].copy()
@@ -171,14 +145,14 @@ def _character_shingles(data, text_offsets, size):  # pyright: ignore
             count -= 1
         rolling = np.uint64(0)
         for u in range(count):
-            rolling = rolling * _BASE + _finish(units[u])
+            rolling = rolling * _BASE + finish(units[u])
             if u >= size:
-                rolling -= _finish(units[u - size]) * oldest
+                rolling -= finish(units[u - size]) * oldest
             if u >= size - 1:
-                hashes[m] = _finish(rolling)
+                hashes[m] = finish(rolling)
                 m += 1
         if 0 < count < size:
-            hashes[m] = _finish(rolling)
+            hashes[m] = finish(rolling)
             m += 1
         offsets[i + 1] = m
     return offsets, hashes[:m].copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from filters.batch import Batch
 from filters.family import family
-from kernels.strings import TextBatch, text_batch
+from kernels.strings import portions, text_batch
 
 __all__ = ["measure"]
 
@@ -40,22 +40,9 @@ def measure(text: pa.Array[Any] | pa.ChunkedArray[Any], families: Sequence[str])
         raise ValueError(f"families: found {list(families)}, expected each name once")
     texts = text_batch(text)
     columns: dict[str, list[np.ndarray]] = {f"{one.name}.{signal}": [] for one in wanted for signal in one.signals}
-    for portion in _portions(texts):
+    for portion in portions(texts, _PORTION):
         batch = Batch(portion)
         for one in wanted:
             for name, values in one.columns(batch).items():
                 columns[name].append(values)
     return pa.table({name: pa.array(np.concatenate(parts), pa.float64()) for name, parts in columns.items()})
-
-
-def _portions(texts: TextBatch) -> Iterator[TextBatch]:
-    """Runs of whole texts of about _PORTION bytes; at least one, so that no texts still give every column."""
-    offsets = texts.offsets
-    first = 0
-    while True:
-        after = int(np.searchsorted(offsets, offsets[first] + _PORTION, side="right")) - 1
-        after = min(max(after, first + 1), len(offsets) - 1)
-        yield TextBatch(texts.data, offsets[first : after + 1])
-        first = after
-        if first >= len(offsets) - 1:
-            return

@@ -6,6 +6,7 @@ Numba compiles each kernel for one type only and nobody writes into a buffer tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["TextBatch", "text_batch"]
+__all__ = ["TextBatch", "portions", "text_batch"]
 
 
 class TextBatch(NamedTuple):
@@ -81,3 +82,21 @@ def _flat_batch(column: Any) -> TextBatch:
     offsets.flags.writeable = False
     data.flags.writeable = False
     return TextBatch(data, cast("NDArray[np.int64]", offsets))
+
+
+def portions(batch: TextBatch, size: int) -> Iterator[TextBatch]:
+    """Cut a batch between texts into portions of about ``size`` bytes, at least one; a longer text is one of its own.
+
+    It bounds what a kernel holds at once. Every value depends on its own text alone, so the borders cannot be seen.
+    """
+    offsets = batch.offsets
+    first = 0
+    while True:
+        last = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
+        last = min(max(last, first + 1), len(offsets) - 1)
+        part = offsets[first : last + 1]
+        part.flags.writeable = False  # one type for every portion: a kernel is compiled once
+        yield TextBatch(batch.data, part)
+        first = last
+        if first >= len(offsets) - 1:
+            return

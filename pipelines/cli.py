@@ -54,7 +54,8 @@ def main() -> None:
         console.print(f"[bold red]wrong[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        console.print(f"[bold red]not installed[/] {error.name}: {_extra(error.name or '')}", soft_wrap=True)
+        name = error.name or str(error)
+        console.print(f"[bold red]not installed[/] {name}: {_escaped(_extra(name))}", soft_wrap=True)
         sys.exit(2)
     except Exception as error:  # every other failure we know is said in one line, not as a traceback
         if not _known(error):

@@ -1,0 +1,64 @@
+"""What the pages say is true of the program: recipes are right, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from pipelines.cli import app
+from pipelines.recipe import Recipe
+from trainer.recipe import TrainConfig
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.S)
+
+
+def test_the_recipe_in_the_readme_is_right() -> None:
+    (text,) = blocks(ROOT / "README.md", "yaml")
+    value = yaml.safe_load(text)
+    recipe = Recipe.model_validate(value)
+    assert len(text.splitlines()) <= 34
+    assert TrainConfig.model_validate(recipe.train).stages.keys() == recipe.stages.keys()
+
+
+def test_the_training_section_in_the_docs_is_right() -> None:
+    (text,) = blocks(ROOT / "docs" / "trainer.md", "yaml")
+    assert TrainConfig.model_validate(yaml.safe_load(text)["train"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_options_exist(page: Path) -> None:
+    group = get_command(app)
+    assert hasattr(group, "commands")
+    lines = [line for block in blocks(page, "") for line in block.splitlines()]
+    for line in lines:
+        if not re.match(r"(\.venv/bin/)?pomona ", line):
+            continue
+        words = shlex.split(line.partition("#")[0])
+        command = group.commands[words[1]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words[2:] if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    from typer.testing import CliRunner
+
+    for name in get_command(app).commands:  # type: ignore[attr-defined]
+        done = CliRunner().invoke(app, [name, "--help"])
+        assert done.exit_code == 0
+        assert "Example:" in done.output, name
