@@ -9,7 +9,7 @@ are the number of a version or a section are left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
@@ -120,12 +120,13 @@ def find(text: str) -> list[Span]:
     return spans
 
 
-def redact(text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
+def redact(text: pa.Array[Any] | pa.ChunkedArray[Any], kinds: Collection[str] = tuple(PLACEHOLDERS)) -> pa.Array[Any]:
     """Replace what ``find`` finds by a placeholder, ``<EMAIL_ADDRESS>`` or ``<IP_ADDRESS>``.
 
     Args:
         text: string or large_string array (any type that ``kernels.strings.text_batch`` takes). Clean texts cost one
             regular expression over the column; only texts that may hold something are read in Python.
+        kinds: which kinds of span to replace; all by default.
 
     Returns:
         An array (one piece, where ``text`` was chunked) of the same length, order and type. Nulls stay null; redacting
@@ -135,7 +136,7 @@ def redact(text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
     rows: list[int] = []
     replaced: list[bytes] = []
     for row, original in _candidates(batch):
-        spans = find(original)
+        spans = [span for span in find(original) if span.kind in kinds]
         if spans:
             rows.append(row)
             replaced.append(_replace(original, spans).encode("utf-8", "surrogateescape"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib.metadata
 import re
@@ -31,10 +32,13 @@ class Installed:
 
     @cached_property
     def _recorded(self) -> dict[PurePosixPath, importlib.metadata.PackagePath]:
+        found = {PurePosixPath(str(path)): path for path in self.distribution.files or []}
+        # From Python 3.12 on `files` leaves out what RECORD names and the disk lacks: those are failures to count.
+        for row in csv.reader((self.distribution.read_text("RECORD") or "").splitlines()):
+            if row and PurePosixPath(row[0]) not in found:
+                found[PurePosixPath(row[0])] = _missing(row[0])
         return {
-            PurePosixPath(str(path)): path
-            for path in self.distribution.files or []
-            if ".." not in path.parts and "__pycache__" not in path.parts
+            name: path for name, path in found.items() if ".." not in name.parts and "__pycache__" not in name.parts
         }
 
     def path(self, file: PurePosixPath) -> Path:
@@ -77,6 +81,13 @@ class Installed:
                     content = f"sha256={hashlib.sha256(data).hexdigest()}"
             digest.update(f"{file}\0{content}\n".encode("utf-8", "surrogateescape"))
         return Unit(self.name, digest.hexdigest(), size, self.name)
+
+
+def _missing(name: str) -> importlib.metadata.PackagePath:
+    """A recorded file that is not there: without hash and size, so that a reader looks for it."""
+    path = importlib.metadata.PackagePath(name)
+    path.hash, path.size = None, None  # type: ignore[assignment]
+    return path
 
 
 def normalised(name: str) -> str:

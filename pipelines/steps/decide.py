@@ -102,7 +102,7 @@ class Decide:
         kept = table.filter(keep).select(DOCUMENT_SCHEMA.names)
         if self.redact:
             at = kept.schema.get_field_index("text")
-            kept = kept.set_column(at, "text", pii.redact(kept["text"].combine_chunks()))
+            kept = kept.set_column(at, "text", pii.redact(kept["text"].combine_chunks(), self.redact))
         return {"documents": kept.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
 
 

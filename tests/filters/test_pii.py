@@ -106,3 +106,10 @@ def test_labelled(pomona_data: Path) -> None:
     assert len(labelled) > 30
     assert len(found & labelled) / len(labelled) >= 0.95
     assert len(found & labelled) / len(found) >= 0.95
+
+
+def test_only_the_kinds_asked_for_are_redacted() -> None:
+    text = pa.array(["jane@gmail.com from host 8.8.8.8"])
+    assert redact(text, ("email",)).to_pylist() == ["<EMAIL_ADDRESS> from host 8.8.8.8"]
+    assert redact(text, ("ip",)).to_pylist() == ["jane@gmail.com from host <IP_ADDRESS>"]
+    assert redact(text, ()).to_pylist() == text.to_pylist()

@@ -193,7 +193,7 @@ def test_pydoc_pages_keep_signatures_docstrings_and_lines(pydoc_crawl: CrawlSumm
         line.removeprefix("- ") == "Remove any common leading whitespace from every line in `text`." for line in lines
     )
     assert "This can be used to make triple-quoted strings line up with the left" in lines
-    assert any(line.startswith("TextWrapper(width=70, initial_indent='', subsequent_indent='',") for line in lines)
+    assert "width=70" in found.text.partition("TextWrapper(")[2][:40]  # on one line, or on two from 3.13 on
     assert '>>> textwrap.shorten("Hello world!", width=12)' in lines
     words = re.findall(r"\w+", re.sub(r"<[^>]*>|&nbsp;", " ", record.body.decode()))
     assert len(re.findall(r"\w+", found.text)) > 0.85 * len(words)
