@@ -6,6 +6,8 @@ import logging
 import multiprocessing
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -113,7 +115,12 @@ class LocalEngine:
         finish: Callable[[str, TaskResult], None],
     ) -> None:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with,
+                initargs=(os.getpid(),),
+            )
         pending: dict[Future[TaskResult], str] = {
             self._pool.submit(function, *arguments): key for key, (function, arguments) in jobs.items()
         }
@@ -131,6 +138,17 @@ class LocalEngine:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _end_with(parent: int) -> None:
+    """Make a worker end soon after its parent, however that ended: a killed run must leave no process behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _spill_shard(plan: Plan, shard: Shard, spill: Path) -> TaskResult:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +144,40 @@ def test_partitions_are_even() -> None:
     counts = np.bincount(partitions_of(ids, 8).to_numpy(), minlength=8)
     assert counts.min() > 2300
     assert counts.max() < 2700
+
+
+def sleepy(shard: Shard) -> Iterator[pa.Table]:
+    (Path(shard.payload) / f"pid-{shard.index}").write_text(str(os.getpid()))
+    time.sleep(60)
+    yield ROWS.empty_table()
+
+
+def drive(folder: str) -> None:
+    base = Path(folder)
+    LocalEngine(2).run(
+        Plan("sleepy", [Shard(n, f"s{n}", folder) for n in range(2)], sleepy, keep, {"rows": Output(ROWS)}),
+        base / "out",
+    )
+
+
+def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path) -> None:
+    driver = multiprocessing.get_context("spawn").Process(target=drive, args=(str(tmp_path),))
+    driver.start()
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("pid-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.1)
+    workers = [int(path.read_text()) for path in tmp_path.glob("pid-*")]
+    assert len(workers) == 2
+    driver.kill()
+    driver.join()
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in workers)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
