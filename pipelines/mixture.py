@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from pipelines.recipe import StageMix
 
+PASSES = 256
+"""Documents taken after the first that did not fit: each is smaller than what is still wanted, so this is plenty."""
+
 Bits = NDArray[np.uint64]
 Counts = NDArray[np.int64]
 
@@ -71,8 +74,8 @@ def heldout(supply: Supply, fraction: float, seed: int) -> NDArray[np.bool_]:
 def choose(supply: Supply, allowed: NDArray[np.bool_], stage: str, mix: StageMix, seed: int) -> Chosen:
     """Choose a stage's documents: whole epochs of each source, then one seeded partial epoch.
 
-    The last document of the partial epoch is taken when that brings the source nearer to its share. Raises Infeasible
-    with the numbers that clash and the largest feasible budget.
+    The partial epoch takes documents in seeded order and passes over those that would exceed the share. Raises
+    Infeasible with the numbers that clash and the largest feasible budget.
     """
     repeats = np.zeros(len(supply.bits), np.int64)
     have = {name: int(supply.tokens[rows[allowed[rows]]].sum()) for name, rows in _rows(supply, mix)}
@@ -86,13 +89,8 @@ def choose(supply: Supply, allowed: NDArray[np.bool_], stage: str, mix: StageMix
             continue
         whole, rest = divmod(wanted, have[name])
         order = rows[np.argsort(shuffled(supply.bits[rows], seed, f"choose:{stage}"), kind="stable")]
-        reached = np.cumsum(supply.tokens[order])
-        count = int(np.searchsorted(reached, rest, side="right"))
-        before = int(reached[count - 1]) if count else 0
-        if count < len(order) and int(reached[count]) - rest < rest - before:
-            count += 1
         repeats[rows] = whole
-        repeats[order[:count]] += 1
+        repeats[order[_filling(supply.tokens[order], rest)]] += 1
         epochs[name] = round(float((repeats[rows] * supply.tokens[rows]).sum()) / have[name], 6)
     tokens = {name: int((repeats[rows] * supply.tokens[rows]).sum()) for name, rows in _rows(supply, mix)}
     total = sum(tokens.values())
@@ -104,6 +102,22 @@ def choose(supply: Supply, allowed: NDArray[np.bool_], stage: str, mix: StageMix
         epochs,
         {name: mix.cap(name) for name in mix.weights},
     )
+
+
+def _filling(tokens: Counts, wanted: int) -> NDArray[np.int64]:
+    """Return places in order that sum to `wanted` or just below: a prefix, then the next that still fit, and so on."""
+    count = int(np.searchsorted(np.cumsum(tokens), wanted, side="right"))
+    taken = [np.arange(count)]
+    rest, at = wanted - int(tokens[:count].sum()), count
+    for _ in range(PASSES):
+        fitting = np.flatnonzero(tokens[at:] <= rest)
+        if len(fitting) == 0:
+            break
+        at += int(fitting[0])
+        taken.append(np.array([at]))
+        rest -= int(tokens[at])
+        at += 1
+    return np.concatenate(taken)
 
 
 def _rows(supply: Supply, mix: StageMix) -> list[tuple[str, NDArray[np.int64]]]:

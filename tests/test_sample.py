@@ -214,7 +214,7 @@ def test_manifest_names_what_is_there(run: Path, stage: str) -> None:
     for source, share in manifest["realised_weights"].items():
         assert share == pytest.approx(manifest["tokens"][source] / tokens)
         if stage != "heldout":
-            assert share == pytest.approx(manifest["target_weights"][source], abs=0.05)
+            assert share == pytest.approx(manifest["target_weights"][source], abs=0.02)
 
 
 def test_stages_weight_code_and_mathematics_up_and_share_nothing_with_the_held_out_documents(run: Path) -> None:
