@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import itertools
 import logging
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.document import concat
+from pipelines.document import canonical_json, concat
 from pipelines.engines.plan import Engine
 from pipelines.engines.task import read_parts
 from pipelines.ledger import LEDGER_SCHEMA, sort
@@ -21,7 +22,7 @@ from pipelines.sources.crawl import CrawlSource
 from pipelines.sources.record import Source
 from pipelines.steps import step as steps
 from pipelines.steps.step import Finished, RunFailed
-from pipelines.storage import lock, read_json, write_json, write_parquet
+from pipelines.storage import digest_of, lock, read_json, sha256, write_json, write_parquet
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,9 @@ def _build(run: Run) -> Path:
     )
     tokenized = run.note(tokenize.run(engine, root, clean, trained))
     mixed = run.note(mix.run(engine, root, recipe, clean, trained, tokenized))
+    before = _token_manifests(options.out)
     stages = mix.publish(options.out, recipe, mixed, trained)
+    set_aside_training(options.out, before)
     _collect(run)
     write_json(
         options.out / RUN,
@@ -133,6 +136,27 @@ def _build(run: Run) -> Path:
     )
     _describe(options.out)
     return options.out
+
+
+def _token_manifests(out: Path) -> dict[str, str]:
+    return {path.parent.name: sha256(path) for path in sorted((out / "tokens").glob("*/manifest.json"))}
+
+
+def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
+    """Move `train/` out of the way when it saw other tokens than the run holds now; nothing of it is lost.
+
+    A training cannot go on with another mixture, so a rebuilt run starts a new one. Returns the new place, None where
+    nothing had to move.
+    """
+    if not before or _token_manifests(out) == before or not (out / "train").is_dir():
+        return None
+    name = digest_of(canonical_json(dict(before)).encode())
+    place = next(
+        path for n in itertools.count(1) if not (path := out / f"train-{name}{'' if n == 1 else f'-{n}'}").exists()
+    )
+    (out / "train").rename(place)
+    log.warning("the mixture has changed: what was trained on the one before is kept in %s", place)
+    return place
 
 
 def _with_rules(recipe: Recipe) -> dict[str, Any]:
