@@ -95,7 +95,8 @@ def test_names_from_the_run_are_not_markdown(run: Path, tmp_path: Path) -> None:
 
 
 def test_datasets_loads_the_folder(run: Path, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     for stage, split in (("core", "train"), ("heldout", "validation")):
         folder = run / "mixture" / stage
         found = datasets.load_dataset(str(folder), split=split, cache_dir=str(tmp_path))

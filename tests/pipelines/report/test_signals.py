@@ -131,7 +131,6 @@ def test_excerpts_are_the_texts_beginnings(run: Path, found: signals.Signals) ->
 
 
 def test_excerpts_show_no_personal_data(run: Path) -> None:
-    pytest.importorskip("filters.pii", reason="the half of filters that redacts is not installed")
     rows = [row for row in _rows(run, "02-measure", "documents") if "rushing@nightmare.com" in row["text"][:200]]
     if not rows:
         pytest.skip("this Python's library has no asyncore, whose first lines hold an address")
