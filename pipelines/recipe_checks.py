@@ -10,7 +10,6 @@ from pipelines.recipe_errors import nearest
 
 Place = Callable[..., str]
 
-REDACTED = {"email": "pii.email", "ip": "pii.ip"}
 LANGUAGE_SIGNALS = ("language.score",)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,11 @@ def read_ledger(shard: Shard) -> Iterator[pa.Table]:
 def run(engine: Engine, root: Path, name: str, recorded: RecordedCrawl, partitions: int) -> Finished:
     """Run the step: the ledger of a recorded crawl, partitioned like every other."""
     step = f"00-crawl-{name}"
-    sort: Sequence[str] = ("id", "verdict", "reason", "uri", "evidence")
     plan = Plan(
         name=step,
         shards=[Shard(0, recorded.ledger.name, str(recorded.ledger), recorded.ledger.stat().st_size)],
         read=read_ledger,
-        group=GroupBy(LEDGER_SCHEMA, partitions, by_id, tuple(sort)),
+        group=GroupBy(LEDGER_SCHEMA, partitions, by_id, LEDGER_OUTPUT.sort),
         emit=Relabel(step),
         outputs={"ledger": LEDGER_OUTPUT},
     )

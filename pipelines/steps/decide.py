@@ -82,8 +82,7 @@ class Decide:
         decisions = filters.decide(table, self.rules)
         refusal = refused(table["rights"], self.consent)
         consented = pc.is_null(refusal)
-        passed = decisions["keep"]
-        keep = pc.and_(passed, consented)
+        keep = pc.and_(decisions["keep"], consented)
         signal_of = {rule.name: rule.signal for rule in self.rules}
         names, signals = pa.array(list(signal_of), pa.string()), pa.array(list(signal_of.values()), pa.string())
         said = pc.binary_join_element_wise('{"stated":', json_string(refusal), "}", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.document import DOCUMENT_SCHEMA, canonical_json
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
-from pipelines.engines.task import read_parts
+from pipelines.engines.plan import Engine, Output, Plan, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import BenchmarkUse, Decontaminate
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, partition_shards, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, partition_shards, perform, run_plan
 from pipelines.storage import sha256
 
 STEP = "05-decontaminate"
@@ -89,11 +87,6 @@ class Scan:
         return {"documents": clean.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
 
 
-def read(shard: Shard) -> Iterator[pa.Table]:
-    """Stream the documents of one part."""
-    yield from read_parts([Path(path) for path in shard.payload])
-
-
 def identity(use: BenchmarkUse) -> str:
     """Return what a benchmark's items are made from: a package with its version, or a file with its digest."""
     if use.path is not None:
@@ -116,7 +109,7 @@ def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished
         plan = Plan(
             STEP,
             partition_shards([documents.parts("documents")]),
-            read,
+            ReadParts(),
             Scan(str(path)),
             {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
         )

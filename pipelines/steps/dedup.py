@@ -6,7 +6,6 @@ candidates on their own texts, runs in the planning process; the verdicts are ap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.document import DOCUMENT_SCHEMA
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
+from pipelines.engines.plan import Engine, Output, Plan, Tables
 from pipelines.engines.task import read_parts
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Dedup, Recipe
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, partition_shards, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, partition_shards, perform, run_plan
 from pipelines.storage import write_parquet
 
 STEP = "04-dedup"
@@ -179,11 +178,6 @@ class Apply:
         return {"documents": table.filter(keep).cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
 
 
-def read(shard: Shard) -> Iterator[pa.Table]:
-    """Stream the documents of one part."""
-    yield from read_parts([Path(path) for path in shard.payload])
-
-
 def run(engine: Engine, root: Path, recipe: Recipe, decided: Finished) -> Finished:
     """Run the step."""
     config = configured(recipe.dedup)
@@ -192,14 +186,15 @@ def run(engine: Engine, root: Path, recipe: Recipe, decided: Finished) -> Finish
         shards = partition_shards([decided.parts("documents")])
         schema = fingerprint_schema(config.bands)
         made = engine.run(
-            Plan(f"{STEP} fingerprints", shards, read, Fingerprint(config), {"fingerprints": Output(schema)}), folder
+            Plan(f"{STEP} fingerprints", shards, ReadParts(), Fingerprint(config), {"fingerprints": Output(schema)}),
+            folder,
         )
         files = [folder / entry.path for entry in made.files["fingerprints"]]
         listing = match(pa.concat_tables([pq.read_table(path) for path in files]), decided.parts("documents"), config)
         path = folder / "verdicts" / "part-00000.parquet"
         entry = write_parquet(path, listing)
         outputs = {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT}
-        done = run_plan(engine, Plan(STEP, shards, read, Apply(str(path)), outputs), folder)
+        done = run_plan(engine, Plan(STEP, shards, ReadParts(), Apply(str(path)), outputs), folder)
         done.outputs["verdicts"] = [entry]
         return done
 

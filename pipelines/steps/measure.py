@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
-from pipelines.engines.task import read_parts
+from pipelines.engines.plan import Engine, Output, Plan, Tables
 from pipelines.ledger import verdicts
 from pipelines.recipe import Filters
-from pipelines.steps.step import LEDGER_OUTPUT, Finished, partition_shards, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, Finished, ReadParts, partition_shards, perform, run_plan
 
 STEP = "02-measure"
 
@@ -45,11 +43,6 @@ class Measure:
         }
 
 
-def read(shard: Shard) -> Iterator[pa.Table]:
-    """Stream the documents of one part of every source."""
-    yield from read_parts([Path(path) for path in shard.payload], 4096, ["id", "uri", "source", "text"])
-
-
 def run(engine: Engine, root: Path, filters: Filters, extracted: list[Finished]) -> Finished:
     """Run the step over the documents of all sources."""
     nothing = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.large_string())})
@@ -57,7 +50,7 @@ def run(engine: Engine, root: Path, filters: Filters, extracted: list[Finished])
     plan = Plan(
         name=STEP,
         shards=partition_shards([done.parts("documents") for done in extracted]),
-        read=read,
+        read=ReadParts(("id", "uri", "source", "text")),
         emit=Measure(filters.families),
         outputs={"signals": Output(schema), "ledger": LEDGER_OUTPUT},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +18,19 @@ from numpy.typing import NDArray
 
 from pipelines import mixture, tokenizer
 from pipelines.document import id_bits
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
-from pipelines.engines.task import read_parts
+from pipelines.engines.plan import Engine, Output, Plan, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import Recipe, StageMix
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, RunFailed, partition_shards, perform, run_plan
+from pipelines.steps.step import (
+    LEDGER_OUTPUT,
+    Body,
+    Finished,
+    ReadParts,
+    RunFailed,
+    partition_shards,
+    perform,
+    run_plan,
+)
 from pipelines.storage import FileEntry, atomic, sha256, write_json, write_parquet
 
 HELDOUT = "heldout"
@@ -147,12 +155,6 @@ class Take:
         return tables
 
 
-def read_documents(shard: Shard) -> Iterator[pa.Table]:
-    """Stream the documents of one part."""
-    columns = ["id", "uri", "source", "kind", "language", "license", "text"]
-    yield from read_parts([Path(path) for path in shard.payload], 4096, columns)
-
-
 def run(
     engine: Engine, root: Path, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished
 ) -> Finished:
@@ -167,7 +169,7 @@ def run(
         plan = Plan(
             name=step,
             shards=partition_shards([documents.parts("documents")]),
-            read=read_documents,
+            read=ReadParts(("id", "uri", "source", "kind", "language", "license", "text")),
             emit=Take(step, str(folder / "choices" / "part-00000.parquet")),
             outputs={name: Output(MIXTURE_SCHEMA) for name in choices.stages} | {"ledger": LEDGER_OUTPUT},
         )

@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from pipelines.document import canonical_json, partitions_of
 from pipelines.engines.plan import Engine, Output, Plan, Shard
+from pipelines.engines.task import read_parts
 from pipelines.ledger import LEDGER_SCHEMA, Account
 from pipelines.storage import MANIFEST, FileEntry, digest_of, read_json, write_json
 
@@ -178,6 +179,19 @@ def run_plan(engine: Engine, plan: Plan, folder: Path, ledger: str = "ledger") -
 def by_id(table: pa.Table, partitions: int) -> pa.Array:
     """Partition rows by their id."""
     return partitions_of(table["id"], partitions)
+
+
+@dataclass(frozen=True)
+class ReadParts:
+    """Streams the Parquet parts that a shard of `partition_shards` names, `columns` of them, `rows` at a time."""
+
+    columns: tuple[str, ...] | None = None
+    rows: int = 4096
+
+    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
+        """Yield tables of at most `rows` rows."""
+        columns = None if self.columns is None else list(self.columns)
+        yield from read_parts([Path(path) for path in shard.payload], self.rows, columns)
 
 
 def partition_shards(steps: Sequence[Sequence[Path]]) -> list[Shard]:

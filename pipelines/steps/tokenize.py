@@ -14,11 +14,19 @@ import pyarrow.parquet as pq
 
 from pipelines import tokenizer
 from pipelines.document import id_bits
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
-from pipelines.engines.task import read_parts
+from pipelines.engines.plan import Engine, Output, Plan, Tables
 from pipelines.ledger import Account, verdicts
 from pipelines.mixture import shuffled
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, RunFailed, partition_shards, perform, run_plan
+from pipelines.steps.step import (
+    LEDGER_OUTPUT,
+    Body,
+    Finished,
+    ReadParts,
+    RunFailed,
+    partition_shards,
+    perform,
+    run_plan,
+)
 from pipelines.storage import FileEntry, sha256
 
 TOKENS_SCHEMA = pa.schema(
@@ -115,18 +123,13 @@ class Encode:
         return {"tokens": rows, "ledger": verdicts(table, self.step)}
 
 
-def read_texts(shard: Shard) -> Iterator[pa.Table]:
-    """Stream the documents of one part."""
-    yield from read_parts([Path(path) for path in shard.payload], 1024, ["id", "uri", "source", "text"])
-
-
 def run(engine: Engine, root: Path, documents: Finished, trained: Finished) -> Finished:
     """Run the step that encodes."""
     step = "07-tokenize"
     plan = Plan(
         name=step,
         shards=partition_shards([documents.parts("documents")]),
-        read=read_texts,
+        read=ReadParts(("id", "uri", "source", "text"), 1024),
         emit=Encode(step, trained.parts("tokenizer")[0]),
         outputs={"tokens": Output(TOKENS_SCHEMA), "ledger": LEDGER_OUTPUT},
     )
