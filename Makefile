@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt requirements-nodeps.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info[:2], "Pomona needs Python 3.11 or newer, found " + sys.version'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -c constraints.txt torch
-	$(PIP) install -q -c constraints.txt -e '.[train,curate,sample,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[train,curate,ray,beam,s3,sample,dev]'
 	$(PIP) install -q --no-deps -r requirements-nodeps.txt
 	touch $(STAMP)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from pipelines import croissant
@@ -20,7 +19,7 @@ from pipelines.report.consent import Consent
 from pipelines.report.figures import share, visible
 from pipelines.report.folder import RunFolder, Step
 from pipelines.report.stages import Stage
-from pipelines.storage import write_bytes
+from pipelines.storage import read_schema, write_bytes
 
 README = "README.md"
 # fmt: off
@@ -43,14 +42,14 @@ def write(run: Path) -> list[Path]:
 
     Raises `RunFolderError` when the folder is not a finished run.
     """
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(run)
     told = consent.read(folder)
     date = croissant.published(folder)
     written: list[Path] = []
     for stage in stages.read(folder):
         place = folder.path / "mixture" / stage.name
         shards = folder.stage_files(stage.name)
-        schema = pq.read_schema(shards[0]) if shards else pa.schema([])
+        schema = read_schema(shards[0]) if shards else pa.schema([])
         path = place / README
         write_bytes(path, readme(folder, stage, told, schema).encode())
         description = croissant.describe(folder, stage, summary(folder, stage), schema, date, list(made(folder)))

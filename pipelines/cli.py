@@ -39,8 +39,23 @@ Sets = Annotated[
 ]
 
 
+EngineName = Annotated[str, typer.Option(help="Where to run: local, ray or beam.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes. [default: all cores]")]
+Memory = Annotated[
+    str | None, typer.Option(help="Bytes of rows to hold in memory, such as 8GB. [default: half of what is free]")
+]
+Address = Annotated[
+    str | None, typer.Option(help="A running cluster to join: `auto`, host:port or ray://host:port. [default: none]")
+]
+EngineOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option for Beam's runner, such as `runner=FlinkRunner` (may be repeated)."),
+]
+
+
 def main() -> None:
     """Run the command line; mistakes of the user end with 2, failures of the run with 1."""
+    from pipelines.engines.settings import BadSettings
     from pipelines.recipe_errors import RecipeError
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -50,7 +65,7 @@ def main() -> None:
         for problem in error.problems:
             console.print(f"[bold red]wrong[/] {_escaped(problem)}", soft_wrap=True)
         sys.exit(2)
-    except RequestError as error:
+    except (RequestError, BadSettings) as error:
         console.print(f"[bold red]wrong[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
@@ -89,33 +104,48 @@ def _escaped(text: str) -> str:
 @app.command(epilog="Example: pomona build recipes/sample.yaml --workers 2")
 def build(
     recipe: RecipeArgument,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/<name of the recipe>]")] = None,
-    crawl: Annotated[Path | None, typer.Option(help="Read this recorded crawl instead of crawling.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of steps that several runs share.")] = None,
-    engine: Annotated[str, typer.Option(help="Where to run: local.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: all cores]")] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder, or URL. [default: runs/<name of the recipe>]")] = None,
+    crawl: Annotated[str | None, typer.Option(help="Read this recorded crawl instead of crawling.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder or URL of steps that several runs share.")] = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    memory: Memory = None,
+    address: Address = None,
+    option: EngineOptions = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Crawl again what was crawled before, fetching only what is new.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what it would cost.")] = False,
+    verify: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the tasks to run twice and compare, such as 0.05.")
+    ] = 0.0,
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Build a recipe's mixtures from its sources. Finished steps are reused; a killed run goes on where it was."""
     from pipelines import run as runs
-    from pipelines.engines.local import LocalEngine
+    from pipelines.engines import settings
     from pipelines.progress import Bars
     from pipelines.recipe_errors import RecipeError
+    from pipelines.storage import at, exists
 
     loaded = _load(recipe, set_)
-    if engine != "local":
-        raise RecipeError([f"--engine {engine}: valid here: local"])
-    if crawl is not None and not crawl.is_dir():
+    if crawl is not None and not exists(at(crawl)):
         raise RecipeError([f"--crawl {crawl}: no such folder; `pomona crawl {recipe} --out {crawl}` records one"])
-    folder = out or Path("runs") / loaded.name
+    folder = at(out) if out else Path("runs") / loaded.name
     with Bars(console) as bars:
-        machine = LocalEngine(workers, bars.tasks)
-        try:
-            options = runs.Options(folder, crawl, store, bars.crawl)
-            runs.build(loaded, options, machine, lambda done: bars.say(_step_line(done)))
-        finally:
-            machine.close()
+        options = runs.Options(
+            folder,
+            at(crawl) if crawl else None,
+            at(store) if store else None,
+            update=update,
+            verify=verify,
+            crawl_told=bars.crawl,
+            told=lambda done: bars.say(_step_line(done)),
+        )
+        asked = settings.Settings(engine, workers, memory, address, tuple(option or ()))
+        with settings.opened(asked, bars.tasks) as made:
+            runs.build(loaded, options, made)
     described = runs.read(folder)
     if as_json:
         print(json.dumps({"run": str(folder), **described}))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from pipelines import storage
 from pipelines.report.folder import RunFolder, idea_of, read_batches
 
 SUGGESTIONS = 5
@@ -160,7 +161,4 @@ def rows_where(
     files: Iterable[Path], wanted: ds.Expression, columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Read the rows that an expression wants; row groups whose statistics exclude it are not read."""
-    paths = [str(path) for path in files]
-    if not paths:
-        return []
-    return ds.dataset(paths).to_table(columns=None if columns is None else list(columns), filter=wanted).to_pylist()
+    return [row for batch in storage.rows_where(list(files), wanted, columns) for row in batch.to_pylist()]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.document import canonical_json
+from pipelines.engines.plan import Hints
 from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile, check_train
 from pipelines.sources import SourceConfig
@@ -152,6 +153,27 @@ class StageMix(Part):
         return self.epochs if isinstance(self.epochs, int | float) else self.epochs.get(source, 4.0)
 
 
+class Resources(Part):
+    """What each worker of a step needs, for engines that place work by it; no byte of the output depends on it.
+
+    `actors` (fewest, most) keeps workers alive between batches, for steps that hold a model.
+    """
+
+    cpus: float = Field(default=1.0, gt=0)
+    gpus: float = Field(default=0.0, ge=0)
+    memory_gb: float = Field(default=0.0, ge=0)
+    actors: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.actors is not None and self.actors[0] > self.actors[1]:
+            raise ValueError(f"actors {list(self.actors)}: the fewest are more than the most")
+        return self
+
+
+StepName = Literal["crawl", "extract", "measure", "decide", "dedup", "decontaminate", "tokenize", "mix"]
+
+
 class Recipe(Part):
     """A whole recipe. Two recipes with equal `digest` give equal bytes on equal input."""
 
@@ -167,6 +189,7 @@ class Recipe(Part):
     tokenizer: TokenizerUse = TokenizerUse()
     heldout: Heldout = Heldout()
     stages: Mapping[Name, StageMix] = Field(min_length=1)
+    resources: Mapping[StepName, Resources] = {}
     train: Mapping[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -179,8 +202,16 @@ class Recipe(Part):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the resolved recipe as canonical JSON."""
-        return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()
+        """SHA-256 of the resolved recipe as canonical JSON, without `resources`, which say only where work runs."""
+        said = {name: value for name, value in self.resolved().items() if name != "resources"}
+        return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+
+    def hints(self) -> dict[str, Hints]:
+        """Return `resources` as engines take them, by step."""
+        return {
+            name: Hints(one.cpus, one.gpus, int(one.memory_gb * 1e9), one.actors)
+            for name, one in self.resources.items()
+        }
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as JSON-able values."""

@@ -7,22 +7,31 @@ import importlib.metadata
 import itertools
 import logging
 import platform
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipelines.document import canonical_json, concat
+from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
-from pipelines.engines.task import read_parts
-from pipelines.ledger import LEDGER_SCHEMA, sort
 from pipelines.recipe import Recipe
 from pipelines.sources.crawl import CrawlSource
 from pipelines.sources.record import Source
-from pipelines.steps import step as steps
-from pipelines.steps.step import Finished, RunFailed
-from pipelines.storage import digest_of, lock, read_json, sha256, write_json, write_parquet
+from pipelines.steps.step import Finished, RunFailed, Steps, library_versions
+from pipelines.storage import (
+    check_writable,
+    children,
+    digest_of,
+    exists,
+    is_remote,
+    lock,
+    publish,
+    read_json,
+    remove,
+    remove_file,
+    sha256,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +40,27 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, as opposed to what: nothing here changes a byte of the mixture."""
+    """How to run, as opposed to what: nothing here changes a byte of the mixture.
+
+    Args:
+        out: the run folder.
+        crawl: a recorded crawl to read instead of crawling.
+        store: a folder of steps that runs share, instead of the run's own.
+        update: crawl again what was crawled before, conditionally.
+        verify: share of the tasks that is run twice and compared.
+        crawl_told: told of a crawl's progress.
+        told: told of each step that is finished.
+        begun: told of each step that begins.
+    """
 
     out: Path
     crawl: Path | None = None
     store: Path | None = None
+    update: bool = False
+    verify: float = 0.0
     crawl_told: Callable[[str, int, int, str], None] | None = None
-
-
-Told = Callable[[Finished], None]
+    told: Callable[[Finished], None] = lambda finished: None
+    begun: Callable[[str], None] = lambda name: None
 
 
 @dataclass
@@ -48,20 +69,15 @@ class Run:
 
     recipe: Recipe
     options: Options
-    engine: Engine
-    told: Told = lambda finished: None
+    steps: Steps
     finished: list[Finished] = field(default_factory=list[Finished])
     crawls: dict[str, Path] = field(default_factory=dict[str, Path])
-
-    @property
-    def root(self) -> Path:
-        """Where step folders live: the run's own, or the store that runs share."""
-        return self.options.store or self.options.out / "steps"
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
 
     def note(self, done: Finished) -> Finished:
         """Record a finished step; stop the run when too much failed in it."""
         self.finished.append(done)
-        self.told(done)
+        self.options.told(done)
         account = done.account
         failed = account.failed.total()
         if account.received and failed > self.recipe.failure_budget * account.received:
@@ -74,52 +90,88 @@ class Run:
         return done
 
 
-def build(recipe: Recipe, options: Options, engine: Engine, told: Told = lambda finished: None) -> Path:
+def prepare(recipe: Recipe, options: Options, engine: Engine, *, dry: bool = False) -> Run:
+    """Set a run up; nothing is started."""
+    root = options.store or options.out / "steps"
+    return Run(recipe, options, Steps(root, engine, dry, options.verify, recipe.hints(), options.begun))
+
+
+def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
     """Run a recipe from its sources to its mixtures; return the run folder.
 
-    Raises RunFailed, RunLocked, and AccountingError when a step's sums do not close.
+    Raises RunFailed, RunLocked, AccountingError when a step's sums do not close, and the engine's errors.
     """
+    check_writable(options.out)
+    if options.store is not None:
+        check_writable(options.store)
     with lock(options.out, f"pomona build {recipe.name}"):
-        return _build(Run(recipe, options, engine, told))
+        return _build(prepare(recipe, options, engine))
+
+
+def flow(run: Run) -> Made:
+    """Run, or in a dry run plan, all steps from the sources to the mixture."""
+    from pipelines.steps import collect, decide, decontaminate, dedup, extract, measure, mix, tokenize
+
+    recipe, steps = run.recipe, run.steps
+    extracted: list[Finished] = []
+    for source in recipe.sources:
+        reader: Source = _recorded(run, source) if isinstance(source, CrawlSource) else source
+        parameters = source.model_dump(mode="json")
+        done = extract.run(steps, source.name, reader, parameters, recipe.partitions)
+        run.inputs[source.name] = done.digest
+        extracted.append(run.note(done))
+    measured = run.note(measure.run(steps, recipe.filters, extracted))
+    decided = run.note(decide.run(steps, recipe, extracted, measured))
+    deduplicated = run.note(dedup.run(steps, recipe, decided))
+    clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
+    first = next(iter(recipe.stages.values()))
+    settings = recipe.tokenizer
+    trained = run.note(
+        tokenize.train(steps, clean, first.weights, settings.vocab_size, settings.sample_bytes, recipe.seed)
+    )
+    tokenized = run.note(tokenize.run(steps, clean, trained))
+    mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
+    return Made(trained, mixed, collect.run(steps, run.finished))
+
+
+def _recorded(run: Run, source: CrawlSource) -> Source:
+    from pipelines.steps import crawl
+
+    options = run.options
+    if run.steps.dry:
+        recorded = crawl.planned(source, options.crawl, options.out / "crawl")
+        if recorded is None:
+            return crawl.NotCrawled()
+    else:
+        recorded = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told, update=options.update)
+    run.crawls[source.name] = recorded.folder
+    run.note(crawl.run(run.steps, source.name, recorded, run.recipe.partitions))
+    return recorded
+
+
+class Made(NamedTuple):
+    """The last steps of a flow."""
+
+    trained: Finished
+    mixed: Finished
+    ledger: Finished
 
 
 def _build(run: Run) -> Path:
-    from pipelines.steps import crawl, decide, decontaminate, dedup, extract, measure, mix, tokenize
+    from pipelines.runs import request
+    from pipelines.steps import mix
 
-    recipe, options, engine, root = run.recipe, run.options, run.engine, run.root
+    recipe, options = run.recipe, run.options
+    run.steps.told = request.begin(run)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    shutil.rmtree(options.out / "ledger", ignore_errors=True)
-    (options.out / RUN).unlink(missing_ok=True)
-    extracted: list[Finished] = []
-    inputs: dict[str, str] = {}
-    for source in recipe.sources:
-        parameters = source.model_dump(mode="json")
-        if isinstance(source, CrawlSource):
-            recorded = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told)
-            run.crawls[source.name] = recorded.folder
-            run.note(crawl.run(engine, root, source.name, recorded, recipe.partitions))
-            reader: Source = recorded
-        else:
-            reader = source
-        done = extract.run(engine, root, source.name, reader, parameters, recipe.partitions)
-        inputs[source.name] = done.digest
-        extracted.append(run.note(done))
-    measured = run.note(measure.run(engine, root, recipe.filters, extracted))
-    decided = run.note(decide.run(engine, root, recipe, extracted, measured))
-    deduplicated = run.note(dedup.run(engine, root, recipe, decided))
-    clean = run.note(decontaminate.run(engine, root, recipe.decontaminate, deduplicated))
-    first = next(iter(recipe.stages.values()))
-    trained = run.note(
-        tokenize.train(
-            root, clean, first.weights, recipe.tokenizer.vocab_size, recipe.tokenizer.sample_bytes, recipe.seed
-        )
-    )
-    tokenized = run.note(tokenize.run(engine, root, clean, trained))
-    mixed = run.note(mix.run(engine, root, recipe, clean, trained, tokenized))
+    remove(options.out / "ledger")
+    remove_file(options.out / RUN)
+    made = flow(run)
     before = _token_manifests(options.out)
-    stages = mix.publish(options.out, recipe, mixed, trained)
+    stages = mix.publish(options.out, recipe, made.mixed, made.trained)
     set_aside_training(options.out, before)
-    _collect(run)
+    for entry in made.ledger.outputs["ledger"]:
+        publish(made.ledger.folder / entry.path, options.out / entry.path)
     write_json(
         options.out / RUN,
         {
@@ -128,10 +180,12 @@ def _build(run: Run) -> Path:
             "recipe": _with_rules(recipe),
             "recipe_digest": recipe.digest,
             "versions": _versions(),
-            "inputs": inputs,
+            "inputs": run.inputs,
             "steps": [_described(one, options.out) for one in run.finished],
+            "ledger": _relative(made.ledger.folder, options.out),
             "stages": stages,
             "crawl": {name: _relative(folder, options.out) for name, folder in run.crawls.items()},
+            "store": None if options.store is None else str(options.store),
         },
     )
     _describe(options.out)
@@ -139,7 +193,8 @@ def _build(run: Run) -> Path:
 
 
 def _token_manifests(out: Path) -> dict[str, str]:
-    return {path.parent.name: sha256(path) for path in sorted((out / "tokens").glob("*/manifest.json"))}
+    manifests = [stage / "manifest.json" for stage in children(out / "tokens")]
+    return {path.parent.name: sha256(path) for path in manifests if exists(path)}
 
 
 def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
@@ -148,7 +203,7 @@ def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
     A training cannot go on with another mixture, so a rebuilt run starts a new one. Returns the new place, None where
     nothing had to move.
     """
-    if not before or _token_manifests(out) == before or not (out / "train").is_dir():
+    if is_remote(out) or not before or _token_manifests(out) == before or not (out / "train").is_dir():
         return None
     name = digest_of(canonical_json(dict(before)).encode())
     place = next(
@@ -188,17 +243,8 @@ def _versions() -> dict[str, str]:
     return {
         "pomona": importlib.metadata.version("pomona"),
         "python": platform.python_version(),
-        **steps.library_versions(),
+        **library_versions(),
     }
-
-
-def _collect(run: Run) -> None:
-    """Bring the ledgers of all steps together: one part per partition, sorted by uri, so that `why` reads little."""
-    with_ledger = [done for done in run.finished if "ledger" in done.outputs]
-    for part in range(run.recipe.partitions):
-        tables = read_parts([done.parts("ledger")[part] for done in with_ledger], 65_536)
-        table = sort(concat(tables, LEDGER_SCHEMA), ("uri", "id", "step", "verdict", "reason", "evidence"))
-        write_parquet(run.options.out / "ledger" / f"part-{part:05d}.parquet", table)
 
 
 def _describe(out: Path) -> None:
@@ -211,7 +257,7 @@ def _describe(out: Path) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """Read a finished run's `run.json`. Raises RunFailed when there is none."""
-    if not (folder / RUN).exists():
+    if not exists(folder / RUN):
         raise RunFailed(
             f"{folder}: no finished run here (no {RUN}); `pomona build RECIPE --out {folder}` makes or resumes one"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipelines.storage import write_bytes
+from pipelines.storage import read_bytes, write_bytes
 
 SPECIAL = ("<pad>", "<bos>", "<eos>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -65,6 +65,6 @@ def save(tokenizer: Tokenizer, path: Path) -> None:
 
 def load(path: Path) -> Tokenizer:
     """Load a tokenizer so that special tokens spelled in a text stay text (the flag is not part of the file)."""
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_str(read_bytes(path).decode())
     tokenizer.encode_special_tokens = True
     return tokenizer

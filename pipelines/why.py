@@ -133,7 +133,7 @@ def why(run: Path, key: str) -> Story:
     and default port left out; http and https are tried for each other last. Several records of one URL are all told.
     Raises UnknownRecord with the nearest URIs, and `RunFolderError` when the folder is not a finished run.
     """
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(run)
     matched, records = find(folder, key)
     ids = sorted({rows[-1]["id"] for rows in records})
     documents, signals, placements = _documents(folder, ids), _signals(folder, ids), _placements(folder, ids)

@@ -1,168 +1,225 @@
-"""The embedded engine: a pool of processes on this machine, shuffles spilled to disk."""
+"""The embedded engine: processes on this machine, shuffles spilled to disk, memory bounded."""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import shutil
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import psutil
+import pyarrow as pa
 from pydantic import ValidationError
 
-from pipelines.engines import task
-from pipelines.engines.plan import Plan, PlanResult, Progress, Shard, TaskResult
-from pipelines.storage import write_bytes
+from pipelines.document import concat
+from pipelines.engines.care import DEATHS, Care, Place
+from pipelines.engines.plan import EngineError, Plan, PlanResult, Progress, Shard, TaskResult, quiet
+from pipelines.engines.pool import Call, Died, Done, Pool
+from pipelines.engines.sorting import merged, read_ipc, write_ipc
+from pipelines.engines.task import Notes, mapped, part_key, plan_key, run_partition, run_shard, split
+from pipelines.ledger import sort
+from pipelines.storage import FileEntry, remove, scratch
 
 log = logging.getLogger(__name__)
 
+MOST_DEATHS = 64
+"""Deaths of workers on one task after which it is given up: more than isolating two poison records takes."""
+MEMORY_SHARE = 0.5
+"""Share of the memory that is free at the start which all workers together may fill with rows."""
 
-Job = tuple[Callable[..., TaskResult], tuple[Any, ...]]
-"""A function of a task and its arguments."""
-
-
-def _quiet(name: str, done: int, total: int) -> None:
-    return None
+Job = Callable[[Care], Call]
+"""What a task calls, given where it has to take care."""
 
 
 class LocalEngine:
-    """Runs tasks in `workers` processes (in this process when it is one).
+    """Runs tasks in `workers` processes, or in this process when `isolate` is false and there is one worker.
 
-    Every finished task leaves a note under `_tasks/`; a plan run again into the same folder repeats none of them.
+    A worker that dies costs the task it was at, which is tried again; records that kill are found by halving batches.
+    Rows beyond `memory` bytes (for all workers together) are sorted on disk.
     """
 
     name = "local"
 
-    def __init__(self, workers: int | None = None, progress: Progress | None = None) -> None:
-        """`workers` defaults to the cores this process may use."""
+    def __init__(
+        self,
+        workers: int | None = None,
+        progress: Progress | None = None,
+        *,
+        memory: int | None = None,
+        isolate: bool = False,
+    ) -> None:
+        """`workers` defaults to the cores this process may use, `memory` to half of what is free."""
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._progress = progress or _quiet
-        self._pool: ProcessPoolExecutor | None = None
+        free = memory or int(psutil.virtual_memory().available * MEMORY_SHARE)
+        self._memory = max(1 << 20, free // self.workers)
+        self._progress = progress or quiet
+        self._pool = Pool(self.workers) if self.workers > 1 or isolate else None
 
     def run(self, plan: Plan, folder: Path) -> PlanResult:
         """Run a plan; see `Engine.run`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        notes = folder / "_tasks"
-        notes.mkdir(exist_ok=True)
+        notes = Notes(folder)
+        whole = f"{plan_key(plan)}-done"
+        if (before := notes.get(whole)) is not None:  # its spills are gone, and nothing of it has to be read
+            return PlanResult(before.received, before.files, plan.parts)
+        spills = scratch(folder, plan_key(plan))
+        spills.mkdir(parents=True, exist_ok=True)
         result = PlanResult(files={name: [] for name in plan.outputs})
         if plan.group is None:
-            jobs = {f"{plan.name}-{shard.index:05d}": (task.run_shard, (plan, shard, folder)) for shard in plan.shards}
-            finished = self._all(plan.name, jobs, notes, result)
+            jobs = {part_key(plan, shard.index): self._shard_job(plan, shard, folder) for shard in plan.shards}
+            finished = self._all(plan.name, jobs, notes, spills, result)
             result.received = sum(one.received for one in finished)
         else:
-            spill = folder / "_spill" / plan.name
-            spill.mkdir(parents=True, exist_ok=True)
-            writes: dict[str, Job] = {
-                f"{plan.name}-map-{shard.index:05d}": (_spill_shard, (plan, shard, spill)) for shard in plan.shards
-            }
-            spilled = self._all(plan.name + " · read", writes, notes, result)
-            reads: dict[str, Job] = {
-                f"{plan.name}-group-{partition:05d}": (
-                    task.run_partition,
-                    (plan, partition, sorted(spill.glob(f"*-{partition:05d}.arrow")), folder),
-                )
-                for partition in range(plan.group.partitions)
-            }
-            finished = self._all(plan.name, reads, notes, result)
-            result.received = sum(one.received for one in spilled)
-            shutil.rmtree(folder / "_spill")
+            finished = self._shuffle(plan, folder, spills, notes, result)
         for one in finished:
             for name, files in one.files.items():
                 result.files[name] += files
+        notes.put(whole, TaskResult(received=result.received, files=result.files))
+        remove(spills)
         return result
 
-    def _all(
-        self,
-        label: str,
-        jobs: dict[str, Job],
-        notes: Path,
-        result: PlanResult,
-    ) -> list[TaskResult]:
-        """Run jobs that have no note yet; return all results in the order given."""
-        done: dict[str, TaskResult] = {}
-        for key in jobs:
-            note = notes / f"{key}.json"
-            if note.exists():
-                try:
-                    done[key] = TaskResult.model_validate_json(note.read_bytes())
-                    result.reused_tasks += 1
-                except ValidationError:
-                    log.warning("%s is damaged; its task runs again", note)
-        self._progress(label, len(done), len(jobs))
+    def _shard_job(self, plan: Plan, shard: Shard, folder: Path) -> Job:
+        return lambda care: (run_shard, (plan, shard, folder, care, self._memory // 2))
 
-        def finish(key: str, one: TaskResult) -> None:
-            write_bytes(notes / f"{key}.json", one.model_dump_json().encode())
+    def _shuffle(self, plan: Plan, folder: Path, spills: Path, notes: Notes, result: PlanResult) -> list[TaskResult]:
+        assert plan.group is not None
+
+        def write(shard: Shard) -> Job:
+            return lambda care: (_spill_shard, (plan, shard, spills, care, self._memory))
+
+        writes = {f"map-{shard.index:05d}": write(shard) for shard in plan.shards}
+        written = self._all(plan.name + " · read", writes, Notes(spills), spills, result)
+        result.received = sum(one.received for one in written)
+        runs: dict[int, list[Path]] = {number: [] for number in range(plan.group.partitions)}
+        for one in written:
+            for entry in one.files["spill"]:
+                runs[int(entry.path.rpartition("-")[2].removesuffix(".arrow"))].append(spills / entry.path)
+
+        def read(partition: int, paths: list[Path]) -> Job:
+            return lambda care: (_join_spills, (plan, partition, paths, folder, care, self._memory))
+
+        reads = {part_key(plan, partition): read(partition, paths) for partition, paths in runs.items()}
+        return self._all(plan.name, reads, notes, spills, result)
+
+    def _all(self, label: str, jobs: dict[str, Job], notes: Notes, marks: Path, result: PlanResult) -> list[TaskResult]:
+        """Run jobs that have no note yet; return all results in the order given."""
+        done = {key: found for key in jobs if (found := notes.get(key)) is not None}
+        result.reused_tasks += len(done)
+        self._progress(label, len(done), len(jobs))
+        for key, one in self._results({key: job for key, job in jobs.items() if key not in done}, marks):
+            notes.put(key, one)
             done[key] = one
             self._progress(label, len(done), len(jobs))
-
-        todo = [key for key in jobs if key not in done]
-        if self.workers == 1 or len(todo) == 1:
-            for key in todo:
-                function, arguments = jobs[key]
-                finish(key, function(*arguments))
-        else:
-            self._in_pool({key: jobs[key] for key in todo}, finish)
         return [done[key] for key in jobs]
 
-    def _in_pool(
-        self,
-        jobs: dict[str, Job],
-        finish: Callable[[str, TaskResult], None],
-    ) -> None:
+    def _results(self, jobs: dict[str, Job], marks: Path) -> Iterator[tuple[str, TaskResult]]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with,
-                initargs=(os.getpid(),),
-            )
-        pending: dict[Future[TaskResult], str] = {
-            self._pool.submit(function, *arguments): key for key, (function, arguments) in jobs.items()
-        }
+            for key, job in jobs.items():
+                function, arguments = job(Care())
+                yield key, function(*arguments)
+            return
+        waiting = deque(jobs)
+        deaths: dict[str, list[Place]] = {}
+
+        def following() -> tuple[str, Call] | None:
+            if not waiting:
+                return None
+            key = waiting.popleft()
+            return key, jobs[key](Care(tuple(deaths.get(key, ())), marks / f"{key}.at"))
+
         try:
-            while pending:
-                ready, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    finish(pending.pop(future), future.result())
-        finally:
-            for future in pending:
-                future.cancel()
+            for ending in self._pool.run(following):
+                if isinstance(ending, Done):
+                    yield ending.key, ending.value
+                elif isinstance(ending, Died):
+                    places = deaths.setdefault(ending.key, [])
+                    places.append(_place(marks / f"{ending.key}.at"))
+                    _give_up(ending, places)
+                    waiting.appendleft(ending.key)
+                else:
+                    raise ending.error
+        except BaseException:  # also when the caller goes: busy workers must not go on
+            self._pool.close()
+            raise
 
     def close(self) -> None:
         """Stop the workers."""
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+            self._pool.close()
 
 
-def _end_with(parent: int) -> None:
-    """Make a worker end soon after its parent, however that ended: a killed run must leave no process behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _place(mark: Path) -> Place:
+    """Read where a dead worker was."""
+    try:
+        return Place.model_validate_json(mark.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return Place(stage="start")
 
 
-def _spill_shard(plan: Plan, shard: Shard, spill: Path) -> TaskResult:
-    """The first half of a shuffle: map one shard and leave a file for each partition it has rows for."""
+def _give_up(ending: Died, places: list[Place]) -> None:
+    """Raise EngineError when a task has killed too many workers for a record to be the cause."""
+    last = places[-1]
+    alone = last.stage not in ("map", "emit") and places.count(last) >= DEATHS
+    log.warning("%s: a worker ended (%s) at %s; the task is tried again", ending.key, _cause(ending.code), last.stage)
+    if alone or len(places) >= MOST_DEATHS:
+        raise EngineError(
+            f"task {ending.key}: its worker ended {len(places)} times ({_cause(ending.code)}), the last time at "
+            f"{last.stage} of batch {last.batch}; if memory ran out, give --memory or fewer --workers"
+        )
+
+
+def _cause(code: int | None) -> str:
+    if code is None:
+        return "for no known cause"
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+
+
+def _spill_shard(plan: Plan, shard: Shard, spills: Path, care: Care, memory: int) -> TaskResult:
+    """The first half of a shuffle: map one shard and leave sorted rows for each partition it has any for.
+
+    What exceeds the memory is left in several runs.
+    """
     assert plan.group is not None
-    parts: dict[int, list[task.pa.Table]] = {}
-    received = 0
-    for table in task.mapped(plan, shard):
+    held: dict[int, list[pa.Table]] = {}
+    size = received = flushed = 0
+    files: list[FileEntry] = []
+
+    def flush() -> None:
+        nonlocal held, size, flushed
+        for partition, tables in sorted(held.items()):
+            path = spills / f"{shard.index:05d}-{flushed:05d}-{partition:05d}.arrow"
+            assert plan.group is not None
+            rows = sort(concat(tables, plan.group.schema), plan.group.sort)
+            write_ipc(path, [rows], plan.group.schema)
+            files.append(FileEntry(path=path.name, rows=rows.num_rows, bytes=path.stat().st_size, sha256=""))
+        held, size, flushed = {}, 0, flushed + 1
+
+    for table in mapped(plan, shard, care):
         received += table.num_rows
-        for partition, rows in task.split(plan, table):
-            parts.setdefault(partition, []).append(rows)
-    for partition, tables in parts.items():
-        path = spill / f"{shard.index:05d}-{partition:05d}.arrow"
-        temporary = path.with_suffix(".tmp")
-        task.write_ipc(temporary, tables, plan.group.schema)
-        temporary.rename(path)
-    return TaskResult(received=received)
+        size += table.nbytes
+        for partition, rows in split(plan, table):
+            held.setdefault(partition, []).append(rows)
+        if size > memory // 2:
+            care.at(Place(stage="spill"))
+            flush()
+    care.at(Place(stage="spill"))
+    flush()
+    return TaskResult(received=received, files={"spill": files})
+
+
+def _join_spills(plan: Plan, partition: int, paths: list[Path], folder: Path, care: Care, memory: int) -> TaskResult:
+    """The second half of a shuffle: bring one partition's runs together and write its parts."""
+    assert plan.group is not None
+    care.at(Place(stage="merge"))
+    total = sum(path.stat().st_size for path in paths)
+    runs = [read_ipc(path) for path in paths]
+    if total <= memory // 2:  # one sort of everything is faster than a merge
+        tables = [table for run in runs for table in run]
+        rows: Iterator[pa.Table] = iter([sort(concat(tables, plan.group.schema), plan.group.sort)])
+    else:
+        rows = merged(runs, plan.group.sort)
+    return run_partition(plan, partition, rows, folder, care, memory // 2)

@@ -10,13 +10,17 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pydantic import BaseModel
 
-from pipelines.storage import FileEntry
+from pipelines.storage import PARQUET, FileEntry, PartFormat
 
 Tables = Mapping[str, pa.Table]
 
 
 class PlanError(Exception):
-    """A plan's function broke its contract: wrong schema, or groups cut apart."""
+    """A plan's function broke its contract: wrong schema, rows lost, another answer the second time."""
+
+
+class EngineError(Exception):
+    """An engine cannot go on: a worker keeps dying, a cluster is out of reach, a package is missing."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +38,44 @@ class Shard:
 
 @dataclass(frozen=True)
 class Output:
-    """One named output of a plan: its schema and the columns its rows are sorted by (a total order)."""
+    """One named output of a plan: its schema, the columns its rows are sorted by (a total order), its file format."""
 
     schema: pa.Schema
     sort: tuple[str, ...] = ("id",)
+    format: PartFormat = PARQUET
 
 
 @dataclass(frozen=True)
 class GroupBy:
     """A shuffle: rows with equal `key` meet in one partition, sorted by `sort`, whatever task they came from.
 
-    `partition` maps a table to an int32 array of partition numbers and must be a function of the key alone.
+    `partition` maps a table to an int32 array of partition numbers and must be a function of `key` alone. `sort`
+    begins with the columns of `key`, and is a total order up to rows that are equal in every column.
     """
 
     schema: pa.Schema
     partitions: int
     partition: Callable[[pa.Table, int], pa.Array]
+    key: tuple[str, ...]
     sort: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.sort[: len(self.key)] != self.key:
+            raise PlanError(f"a shuffle sorts by {self.sort}, which must begin with its key {self.key}")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a step needs to run; engines place its work by it, and no byte of the output depends on it.
+
+    `cpus` and `gpus` are for each worker, `memory` in bytes (0: not stated). `actors` (fewest, most) keeps workers
+    alive between batches, for functions that hold a model; the number follows the load.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory: int = 0
+    actors: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +83,15 @@ class Plan:
     """read → map → (group) → emit → write, all functions pure, picklable and deterministic.
 
     `read` yields tables of one shard; `map` turns a batch into a batch; without `group`, `emit` sees the mapped
-    batches of one shard at a time and output part i belongs to shard i; with it, `emit` sees whole groups and output
-    part i is partition i. `emit` returns one table for each name in `outputs`.
+    batches of one shard at a time and output part i belongs to shard i; with it, `emit` sees whole groups (one or
+    many at a time, in the order of `sort`) and output part i is partition i. `emit` returns one table for each name in
+    `outputs`. Where batches end must not change a row of any output.
+
+    `map_fault` and `emit_fault` answer for single rows whose `map` or `emit` raises or kills its worker: given those
+    rows and a text for each, they return what `map`, or the ledger part of what `emit`, would have. Without them such
+    a row stops the run. `emit` never bisects groups.
+
+    `conserve` names outputs that have exactly one row for each row that `emit` is given.
     """
 
     name: str
@@ -69,6 +101,10 @@ class Plan:
     outputs: Mapping[str, Output]
     map: Callable[[pa.Table], pa.Table] | None = None
     group: GroupBy | None = None
+    map_fault: Callable[[pa.Table, list[str]], pa.Table] | None = None
+    emit_fault: Callable[[pa.Table, list[str]], Tables] | None = None
+    conserve: tuple[str, ...] = ()
+    hints: Hints = Hints()
 
     @property
     def parts(self) -> int:
@@ -77,7 +113,7 @@ class Plan:
 
 
 class TaskResult(BaseModel):
-    """What one finished task left on disk, and how many rows it was given."""
+    """What one finished task left (files by output), and how many rows it was given."""
 
     received: int
     files: dict[str, list[FileEntry]] = {}
@@ -100,13 +136,22 @@ class Progress(Protocol):
         ...
 
 
+def quiet(name: str, done: int, total: int) -> None:
+    """Take no notice of progress."""
+
+
 class Engine(Protocol):
     """Runs plans. The same plan gives the same bytes on every engine and with every worker count."""
 
     name: str
+    workers: int
 
     def run(self, plan: Plan, folder: Path) -> PlanResult:
-        """Write every output of the plan to `folder/<output>/part-NNNNN.parquet`."""
+        """Write every output of the plan to `folder/<output>/part-NNNNN.<suffix>`.
+
+        A plan that was cut off and is run again into the same folder repeats no part that was finished
+        (`task.Notes`). Raises PlanError and EngineError.
+        """
         ...
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.report.folder import Rule, RunFolder, parse_evidence, read_batches
+from pipelines.storage import read_table
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _known(files: Sequence[Path]) -> pa.Table:
     columns = ["id", "kind", "source", "language"]
     if not files:
         return pa.table({name: pa.array([], pa.string()) for name in columns})
-    return pa.concat_tables(pq.read_table(path, columns=columns) for path in files)
+    return pa.concat_tables(read_table(path, columns) for path in files)
 
 
 def _failed(files: Sequence[Path], tags: set[str]) -> dict[str, list[str]]:

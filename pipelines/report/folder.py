@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from pipelines import storage
 
 BATCH_ROWS = 65_536
 
@@ -29,7 +30,7 @@ def idea_of(step: str) -> tuple[str, str]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read one JSON object; raises RunFolderError that names the file and what is wrong with it."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(storage.read_bytes(path))
     except FileNotFoundError:
         raise RunFolderError(
             f"{path}: not found. Expected a finished run; `pomona build` writes this file last."
@@ -54,8 +55,8 @@ def parse_evidence(evidence: str | None) -> dict[str, Any]:
 
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Stream one Parquet file in batches of at most BATCH_ROWS rows, only the named columns."""
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
+    for table in storage.read_batches(path, BATCH_ROWS, None if columns is None else list(columns)):
+        yield from table.to_batches()
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class RunFolder:
     @classmethod
     def open(cls, run: Path) -> RunFolder:
         """Read `run.json` and the manifests; raises RunFolderError naming the file and field at fault."""
-        path = Path(run)
+        path = storage.at(run)
         facts = read_json(path / "run.json")
         try:
             steps = tuple(_step(path, told) for told in facts["steps"])
@@ -158,14 +159,15 @@ class RunFolder:
 
     @property
     def ledger(self) -> tuple[Path, ...]:
-        """The run's ledger files, in order."""
-        return tuple(sorted((self.path / "ledger").glob("part-*.parquet")))
+        """The run's ledger files, in order: one for each of the recipe's partitions, not what a listing shows."""
+        parts = range(int(self.facts["recipe"].get("partitions", 0)))
+        return tuple(_output(self.path, "ledger", f"part-{part:05d}.parquet") for part in parts)
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages whose mixture was written."""
         names = [str(name) for name in self.facts.get("stages") or ()]
-        return tuple(name for name in names if (self.path / "mixture" / name / "manifest.json").exists())
+        return tuple(name for name in names if storage.exists(self.path / "mixture" / name / "manifest.json"))
 
     def stage_manifest(self, stage: str) -> dict[str, Any]:
         """Read `mixture/<stage>/manifest.json`."""
@@ -178,9 +180,9 @@ class RunFolder:
 
 
 def _step(run: Path, told: Mapping[str, Any]) -> Step:
-    folder = run / told["folder"]
-    manifest_path = folder / "_manifest.json"
-    manifest = read_json(manifest_path) if manifest_path.exists() else {}
+    folder = storage.at(told["folder"]) if "://" in told["folder"] else run / told["folder"]
+    manifest_path = folder / storage.MANIFEST
+    manifest = read_json(manifest_path) if storage.exists(manifest_path) else {}
     outputs = {
         name: tuple(_output(folder, name, part["path"]) for part in parts)
         for name, parts in (manifest.get("outputs") or {}).items()

@@ -15,10 +15,10 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from pipelines import storage
 from pipelines.document import canonical_json
 from pipelines.report import charts, consent, figures, funnel, samples, signals, stages, verdicts
 from pipelines.report.folder import RunFolder
-from pipelines.storage import write_bytes
 
 REPORT = "report.html"
 COLOURS = 8
@@ -102,8 +102,8 @@ def render(facts: Facts) -> str:
 
 def write(run: Path) -> Path:
     """Write `report.html` into the run folder, whole or not at all; return its path."""
-    path = Path(run) / REPORT
-    write_bytes(path, render(gather(run)).encode("utf-8", "replace"))
+    path = storage.at(run) / REPORT
+    storage.write_bytes(path, render(gather(run)).encode("utf-8", "replace"))
     return path
 
 

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from pipelines.report.figures import excerpt, visible
+from pipelines.storage import rows_where
 
 SAMPLES = 3
 HEAD_CHARACTERS = 6_000
@@ -64,12 +65,11 @@ def excerpts(files: Iterable[Path], ids: Iterable[str], *, redact: bool = False)
     `redact` replaces personal data (`filters.pii.redact`): what a recipe redacts is not shown of what it dropped.
     """
     wanted = pa.array(sorted(set(ids)), pa.string())
-    paths = [str(path) for path in files]
-    if not paths or not len(wanted):
+    if not len(wanted):
         return {}
-    columns = ["id", "uri", "source", "kind", "text"]
-    scanner = ds.dataset(paths).scanner(columns, filter=ds.field("id").isin(wanted), batch_size=1024)
-    rows = [row for batch in scanner.to_batches() for row in batch.to_pylist()]
+    columns = ("id", "uri", "source", "kind", "text")
+    found = rows_where(list(files), ds.field("id").isin(wanted), columns, 1024)
+    rows = [row for batch in found for row in batch.to_pylist()]
     heads: list[Any] = [row["text"][:HEAD_CHARACTERS] for row in rows]
     if redact:
         from filters import pii  # compiles kernels: only where a recipe redacts

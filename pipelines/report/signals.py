@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.report import decisions, scale
 from pipelines.report.folder import Rule, RunFolder, read_batches
 from pipelines.report.samples import Side
+from pipelines.storage import read_schema
 
 SAMPLE_VALUES = 40_000
 """Values that axes and quantiles are taken from; ids are hashes, so a partition's first rows are a fair sample."""
@@ -103,7 +103,7 @@ def read(run: RunFolder) -> Signals:
     files = step.outputs.get("signals", ()) if step else ()
     if not files:
         return Signals([], {}, 0)
-    schema = pq.read_schema(files[0])
+    schema = read_schema(files[0])
     numbers = [told.name for told in schema if pa.types.is_floating(told.type) or pa.types.is_integer(told.type)]
     words = [told.name for told in schema if pa.types.is_string(told.type) and "." in told.name]
     found = Signals(_open(run, files, schema, numbers), {name: Counter() for name in words}, 0)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.engines.plan import Engine, GroupBy, Plan, Shard, Tables
+from pipelines.engines.plan import GroupBy, Plan, Shard, Tables
 from pipelines.ledger import LEDGER_SCHEMA
 from pipelines.sources.crawl import CrawlSource, RecordedCrawl
-from pipelines.steps.step import LEDGER_OUTPUT, Finished, RunFailed, by_id, perform, run_plan
-from pipelines.storage import sha256
+from pipelines.sources.record import Outcome, Unit
+from pipelines.steps.step import LEDGER_OUTPUT, Finished, RunFailed, Steps, by_id
+from pipelines.storage import at, read_table, sha256, size
 
 CrawlTold = Callable[[str, int, int, str], None]
 """Told of a crawl: source, pages done, pages in all as far as known, a note."""
@@ -30,7 +30,9 @@ def folder_of(source: str, given: Path | None, own: Path) -> Path:
     return given if (given / "crawl.json").is_file() else given / source
 
 
-def record(source: CrawlSource, given: Path | None, own: Path, told: CrawlTold | None = None) -> RecordedCrawl:
+def record(
+    source: CrawlSource, given: Path | None, own: Path, told: CrawlTold | None = None, *, update: bool = False
+) -> RecordedCrawl:
     """Return a source's recorded crawl, crawling now only when no folder was given and none is finished.
 
     Raises RunFailed when a folder was given that holds no finished crawl.
@@ -54,6 +56,37 @@ def record(source: CrawlSource, given: Path | None, own: Path, told: CrawlTold |
     return recorded
 
 
+def planned(source: CrawlSource, given: Path | None, own: Path) -> RecordedCrawl | None:
+    """Return a source's recorded crawl, None where it has yet to be made; nothing is written.
+
+    Raises RunFailed and CrawlError as `record` does.
+    """
+    recorded = source.recorded(folder_of(source.name, given, own))
+    try:
+        recorded.manifest()
+    except (FileNotFoundError, ValueError) as error:
+        if given is not None or isinstance(error, ValueError):
+            raise RunFailed(f"crawl of {source.name}: {error}") from error
+        return None
+    if given is None:
+        from pipelines.crawl.summary import finished
+
+        finished(source.config(), recorded.folder)
+    return recorded
+
+
+class NotCrawled:
+    """Stands in a dry run for a crawl that is yet to be made: what it will bring is not known."""
+
+    def units(self) -> list[Unit]:
+        """Name one unit that no step was ever made from."""
+        return [Unit("not crawled yet", "not crawled yet", 0, "")]
+
+    def read(self, unit: Unit) -> Iterator[Outcome]:
+        """Refuse: a dry run reads nothing."""
+        raise RunFailed(f"{unit.name}: a crawl that is not recorded has no pages to read")
+
+
 @dataclass(frozen=True)
 class Relabel:
     """Puts a crawl's ledger into a run's, under the step's name."""
@@ -69,26 +102,26 @@ class Relabel:
 
 def read_ledger(shard: Shard) -> Iterator[pa.Table]:
     """Read a crawl's ledger."""
-    yield pq.read_table(shard.payload).cast(LEDGER_SCHEMA)
+    yield read_table(at(shard.payload)).cast(LEDGER_SCHEMA)
 
 
-def run(engine: Engine, root: Path, name: str, recorded: RecordedCrawl, partitions: int) -> Finished:
+def run(steps: Steps, name: str, recorded: RecordedCrawl, partitions: int) -> Finished:
     """Run the step: the ledger of a recorded crawl, partitioned like every other."""
     step = f"00-crawl-{name}"
     plan = Plan(
         name=step,
-        shards=[Shard(0, recorded.ledger.name, str(recorded.ledger), recorded.ledger.stat().st_size)],
+        shards=[Shard(0, recorded.ledger.name, str(recorded.ledger), size(recorded.ledger) or 0)],
         read=read_ledger,
-        group=GroupBy(LEDGER_SCHEMA, partitions, by_id, LEDGER_OUTPUT.sort),
+        group=GroupBy(LEDGER_SCHEMA, partitions, by_id, ("id",), LEDGER_OUTPUT.sort),
         emit=Relabel(step),
         outputs={"ledger": LEDGER_OUTPUT},
+        conserve=("ledger",),
     )
     parameters: dict[str, Any] = {"partitions": partitions}
-    return perform(
-        root,
+    return steps.perform(
         step,
         code=("pipelines.steps.crawl",),
         parameters=parameters,
         inputs=[sha256(recorded.ledger)],
-        body=lambda folder: run_plan(engine, plan, folder),
+        body=lambda folder, _: steps.run_plan(plan, folder),
     )

@@ -9,16 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from filters import Rule
 from pipelines import rules
 from pipelines.document import DOCUMENT_SCHEMA
-from pipelines.engines.plan import Engine, Output, Plan, Shard, Tables
-from pipelines.engines.task import read_parts
+from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Consent, Recipe
-from pipelines.steps.step import LEDGER_OUTPUT, Finished, partition_shards, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
+from pipelines.storage import at, read_batches, read_table
 
 STEP = "03-decide"
 
@@ -108,35 +107,44 @@ class Decide:
 def read(shard: Shard) -> Iterator[pa.Table]:
     """Join the documents of one part of every source with their signals."""
     *documents, measured = shard.payload
-    signals = pq.read_table(measured)
-    for table in read_parts([Path(path) for path in documents]):
-        rows = signals.take(pc.index_in(table["id"], value_set=signals["id"]).combine_chunks())
-        for name in rows.column_names[1:]:
-            table = table.append_column(rows.schema.field(name), rows[name])
-        yield table
+    signals = read_table(at(measured))
+    for path in documents:
+        for table in read_batches(at(path), 4096):
+            found = pc.index_in(table["id"], value_set=signals["id"]).combine_chunks()
+            if found.null_count:  # its measuring failed, and the ledger of that step says why
+                table, found = table.filter(pc.is_valid(found)), found.drop_null()
+            rows = signals.take(found)
+            for name in rows.column_names[1:]:
+                table = table.append_column(rows.schema.field(name), rows[name])
+            yield table
 
 
-def run(engine: Engine, root: Path, recipe: Recipe, extracted: list[Finished], measured: Finished) -> Finished:
+def run(steps: Steps, recipe: Recipe, extracted: list[Finished], measured: Finished) -> Finished:
     """Run the step."""
     filters = recipe.filters
     applied = tuple(rules.resolved(filters.rules))
-    plan = Plan(
-        name=STEP,
-        shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
-        read=read,
-        emit=Decide(recipe.consent, applied, filters.redact),
-        outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
-    )
+
+    def body(folder: Path, _: str) -> Body:
+        plan = Plan(
+            name=STEP,
+            shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
+            read=read,
+            emit=Decide(recipe.consent, applied, filters.redact),
+            outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
+            emit_fault=StepErrors(STEP),
+            conserve=("ledger",),
+        )
+        return steps.run_plan(plan, folder)
+
     parameters: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json") for rule in applied],
         "redact": list(filters.redact),
         "consent": recipe.consent.model_dump(mode="json"),
     }
-    return perform(
-        root,
+    return steps.perform(
         STEP,
         code=("filters.decision", "filters.rule", "filters.pii", "pipelines.steps.decide"),
         parameters=parameters,
         inputs=[measured.digest, *(done.digest for done in extracted)],
-        body=lambda folder: run_plan(engine, plan, folder),
+        body=body,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.document import DOCUMENT_SCHEMA, canonical_json
-from pipelines.engines.plan import Engine, Output, Plan, Tables
+from pipelines.engines.plan import Output, Plan, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import BenchmarkUse, Decontaminate
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, partition_shards, perform, run_plan
-from pipelines.storage import sha256
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, StepErrors, Steps, partition_shards
+from pipelines.storage import at, local_copy, publish, remove, sha256
 
 STEP = "05-decontaminate"
 EXCERPT = 300
@@ -45,7 +45,8 @@ def benchmarks(settings: Decontaminate) -> list[Any]:
 def _index(path: str) -> Any:
     from decontam import Index
 
-    return Index.load(Path(path))
+    with local_copy(at(path)) as folder:
+        return Index.load(folder)
 
 
 @dataclass(frozen=True)
@@ -95,25 +96,30 @@ def identity(use: BenchmarkUse) -> str:
     return f"{use.name}:{use.package}:{importlib.metadata.version(use.package)}:{','.join(use.tasks)}"
 
 
-def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished) -> Finished:
+def run(steps: Steps, settings: Decontaminate, documents: Finished) -> Finished:
     """Run the step."""
 
-    def body(folder: Path) -> Body:
+    def body(folder: Path, _: str) -> Body:
         from decontam import Index
 
         loaded = benchmarks(settings)
         index = Index.build(loaded, settings.method)
         path = folder / "index"
-        shutil.rmtree(path, ignore_errors=True)  # an earlier try was cut off
-        index.save(path)
+        remove(path)  # an earlier try was cut off
+        with tempfile.TemporaryDirectory(prefix="pomona-index-") as temporary:
+            index.save(Path(temporary) / "index")
+            for file in sorted((Path(temporary) / "index").iterdir()):
+                publish(file, path / file.name)
         plan = Plan(
             STEP,
             partition_shards([documents.parts("documents")]),
             ReadParts(),
             Scan(str(path)),
             {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
+            emit_fault=StepErrors(STEP),
+            conserve=("ledger",),
         )
-        done = run_plan(engine, plan, folder)
+        done = steps.run_plan(plan, folder)
         done.facts = {
             "method": settings.method,
             "benchmarks": [{"name": one.name, "items": one.items.num_rows} for one in loaded],
@@ -121,8 +127,7 @@ def run(engine: Engine, root: Path, settings: Decontaminate, documents: Finished
         }
         return done
 
-    return perform(
-        root,
+    return steps.perform(
         STEP,
         code=("kernels", "decontam", "pipelines.steps.decontaminate"),
         parameters={"method": settings.method},

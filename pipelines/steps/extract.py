@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.document import DOCUMENT_SCHEMA, RIGHTS_TYPE, canonical_json, document_id
-from pipelines.engines.plan import Engine, GroupBy, Output, Plan, Shard, Tables
+from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
+from pipelines.engines.task import Notes, part_key
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.sources.record import Failure, Record, Source, Unit
-from pipelines.steps.step import LEDGER_OUTPUT, Finished, by_id, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
+from pipelines.storage import publish
 
 BATCH_BYTES = 8 << 20
 
@@ -42,6 +44,8 @@ EXTRACTED_SCHEMA = pa.schema(
     [field.with_nullable(True) for field in DOCUMENT_SCHEMA]
     + [pa.field("verdict", pa.string()), pa.field("reason", pa.string()), pa.field("evidence", pa.string())]
 )
+ORDER = ("id", "verdict", "fetched_at", "reason", "evidence", "metadata", "license")
+"""Records of one id in this order: which of equal ones is kept must not depend on who read them first."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def extract(batch: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class Settle:
-    """Splits extracted records into documents and ledger rows; the second of two equal records is dropped."""
+    """Splits extracted records into documents and ledger rows; the second of two equal kept records is dropped."""
 
     step: str
 
@@ -131,9 +135,9 @@ class Settle:
         """Take whole groups of equal ids, sorted by id."""
         ids = table["id"].combine_chunks()
         count = table.num_rows
-        repeated = (
-            pa.concat_arrays([pa.array([False]), pc.equal(ids[1:], ids[:-1])]) if count else pa.array([], pa.bool_())
-        )
+        given = table["verdict"].combine_chunks()
+        same = pc.and_(pc.equal(ids[1:], ids[:-1]), pc.equal(given[1:], given[:-1])) if count else None
+        repeated = pa.concat_arrays([pa.array([False]), same]) if count else pa.array([], pa.bool_())
         first = pc.and_(pc.equal(table["verdict"], KEPT), pc.invert(repeated))
         again = pc.and_(pc.equal(table["verdict"], KEPT), repeated)
         verdict = pc.if_else(again, DROPPED, table["verdict"])
@@ -143,24 +147,94 @@ class Settle:
         return {"documents": kept, "ledger": ledger.cast(LEDGER_SCHEMA)}
 
 
-def run(engine: Engine, root: Path, name: str, source: Source, parameters: dict[str, Any], partitions: int) -> Finished:
-    """Run the step for one source."""
+@dataclass(frozen=True)
+class Faults:
+    """Answers for records whose extraction raised, or killed its worker: failed, with what happened."""
+
+    def __call__(self, batch: pa.Table, errors: list[str]) -> pa.Table:
+        """Return rows of EXTRACTED_SCHEMA."""
+        rows: list[dict[str, Any]] = []
+        for raw, error in zip(batch.to_pylist(), errors, strict=True):
+            row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
+            evidence = canonical_json({"error": error, "bytes": len(raw["body"] or b"")})
+            rows.append(row | {"verdict": FAILED, "reason": "step-error", "evidence": evidence})
+        return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
+
+
+def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], partitions: int) -> Finished:
+    """Run the step for one source: its units are extracted one by one, then brought together by id.
+
+    What a unit gave is kept beside the documents (`rows`), so that a later run with more units, or other ones, extracts
+    only those that are new.
+    """
     step = f"01-extract-{name}"
     units = source.units()
-    plan = Plan(
-        name=step,
-        shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
-        read=ReadSource(name, source),
-        map=extract,
-        group=GroupBy(EXTRACTED_SCHEMA, partitions, by_id, ("id", "verdict", "fetched_at", "reason", "evidence")),
-        emit=Settle(step),
-        outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
-    )
-    return perform(
-        root,
+    about = {"units": [f"{unit.name}:{unit.digest}" for unit in units], "bytes": [unit.bytes for unit in units]}
+
+    def body(folder: Path, lineage: str) -> Body:
+        read = Plan(
+            name=step,
+            shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
+            read=ReadSource(name, source),
+            map=extract,
+            map_fault=Faults(),
+            emit=As("rows"),
+            outputs={"rows": Output(EXTRACTED_SCHEMA, ORDER)},
+            conserve=("rows",),
+        )
+        reused = reuse(steps, read, lineage, folder)
+        made = steps.run(read, folder)
+        gather = Plan(
+            name=f"{step} by id",
+            shards=[
+                Shard(index, unit.name, (str(folder / entry.path),), entry.bytes)
+                for index, (unit, entry) in enumerate(zip(units, made.files["rows"], strict=True))
+            ],
+            read=ReadParts(),
+            group=GroupBy(EXTRACTED_SCHEMA, partitions, by_id, ("id",), ORDER),
+            emit=Settle(step),
+            outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
+            conserve=("ledger",),
+        )
+        done = steps.run_plan(gather, folder)
+        if done.account.received != made.received:
+            raise PlanError(f"{step}: {made.received} records were read and {done.account.received} brought together")
+        done.outputs["rows"] = made.files["rows"]
+        done.facts = {**about, "units_reused": reused}
+        return done
+
+    return steps.perform(
         step,
         code=("pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
         parameters={"source": parameters, "partitions": partitions},
-        inputs=[f"{unit.name}:{unit.digest}" for unit in units],
-        body=lambda folder: run_plan(engine, plan, folder),
+        inputs=map(str, about["units"]),
+        body=body,
+        expected=about,
     )
+
+
+def reuse(steps: Steps, plan: Plan, lineage: str, folder: Path) -> int:
+    """Put what earlier runs extracted from the same units into this step's folder; return the number of units.
+
+    A unit's rows are a function of its name, its content and the step's lineage, so that they count as a finished task.
+    """
+    notes = Notes(folder)
+    wanted = {
+        f"{shard.payload.name}:{shard.payload.digest}": shard
+        for shard in plan.shards
+        if notes.get(part_key(plan, shard.index)) is None
+    }
+    found = 0
+    for done in steps.earlier(plan.name, lineage):
+        for unit, entry in zip(done.facts["units"], done.outputs["rows"], strict=True):
+            shard = wanted.pop(unit, None)
+            if shard is None:
+                continue
+            path = f"rows/part-{shard.index:05d}.parquet"
+            publish(done.folder / entry.path, folder / path)
+            mine = entry.model_copy(update={"path": path})
+            notes.put(part_key(plan, shard.index), TaskResult(received=entry.rows, files={"rows": [mine]}))
+            found += 1
+        if not wanted:
+            break
+    return found

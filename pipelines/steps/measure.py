@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.engines.plan import Engine, Output, Plan, Tables
+from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import verdicts
 from pipelines.recipe import Filters
-from pipelines.steps.step import LEDGER_OUTPUT, Finished, ReadParts, partition_shards, perform, run_plan
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
+from pipelines.storage import at, read_batches, read_table
 
 STEP = "02-measure"
 
@@ -30,36 +33,92 @@ def signals(text: pa.Array | pa.ChunkedArray, families: tuple[str, ...]) -> pa.T
 
 @dataclass(frozen=True)
 class Measure:
-    """Measures a table of documents."""
+    """Measures a table of documents; what an earlier run measured of the same text is taken as it is."""
 
     families: tuple[str, ...]
+    schema: pa.Schema
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return signals keyed by id, and a kept row each."""
-        measured = signals(table["text"], self.families)
-        return {
-            "signals": measured.add_column(0, "id", table["id"].cast(pa.string())),
-            "ledger": verdicts(table, STEP),
-        }
+        new = table.filter(pc.is_valid(table["text"]))
+        measured = signals(new["text"], self.families)
+        measured = measured.add_column(0, "id", new["id"].cast(pa.string())).cast(self.schema)
+        known = table.filter(pc.is_null(table["text"])).select(self.schema.names).cast(self.schema)
+        return {"signals": pa.concat_tables([known, measured]), "ledger": verdicts(table, STEP)}
 
 
-def run(engine: Engine, root: Path, filters: Filters, extracted: list[Finished]) -> Finished:
-    """Run the step over the documents of all sources."""
-    nothing = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.large_string())})
-    schema = pa.schema([pa.field("id", pa.string()), *signals(nothing["text"], filters.families).schema])
-    plan = Plan(
-        name=STEP,
-        shards=partition_shards([done.parts("documents") for done in extracted]),
-        read=ReadParts(("id", "uri", "source", "text")),
-        emit=Measure(filters.families),
-        outputs={"signals": Output(schema), "ledger": LEDGER_OUTPUT},
-    )
+@dataclass(frozen=True)
+class ReadDocuments:
+    """Reads the documents of one part, and beside them the signals that an earlier run has for the same ids.
+
+    A row has either its text, to be measured, or its signals. `known` are the sources whose ids still stand for the
+    same text.
+    """
+
+    schema: pa.Schema
+    known: tuple[str, ...]
+
+    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
+        """Yield tables of id, uri, source, text and the signals."""
+        earlier, *documents = shard.payload
+        listing = read_table(at(earlier)) if earlier else self.schema.empty_table()
+        for path in documents:
+            for table in read_batches(at(path), 4096, ["id", "uri", "source", "text"]):
+                rows = pc.index_in(table["id"], value_set=listing["id"].combine_chunks())
+                trusted = pc.is_in(table["source"], value_set=pa.array(self.known, pa.string()))
+                rows = pc.if_else(trusted, rows, pa.scalar(None, pa.int32()))
+                text = pc.if_else(pc.is_valid(rows), pa.scalar(None, pa.large_string()), table["text"])
+                joined = table.set_column(3, "text", text)
+                for field in self.schema:
+                    if field.name != "id":
+                        joined = joined.append_column(field, listing[field.name].take(rows))
+                yield joined
+
+
+def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
+    """Run the step over the documents of all sources.
+
+    Signals are a function of a text, and an id stands for one text as long as its source is extracted in the same
+    way: so signals of an earlier run are taken over, row by row, whatever else its input was.
+    """
+    lineages = {done.source: done.lineage for done in extracted}
+
+    def body(folder: Path, lineage: str) -> Body:
+        nothing = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.large_string())})
+        schema = pa.schema([pa.field("id", pa.string()), *signals(nothing["text"], filters.families).schema])
+        parts = [done.parts("documents") for done in extracted]
+        earlier, known = _earlier(steps, lineage, lineages, len(parts[0]))
+        shards = partition_shards(parts)
+        plan = Plan(
+            name=STEP,
+            shards=[replace(one, payload=(before, *one.payload)) for one, before in zip(shards, earlier, strict=True)],
+            read=ReadDocuments(schema, known),
+            emit=Measure(filters.families, schema),
+            outputs={"signals": Output(schema), "ledger": LEDGER_OUTPUT},
+            emit_fault=StepErrors(STEP),
+            conserve=("ledger",),
+        )
+        done = steps.run_plan(plan, folder)
+        done.facts = {"sources": lineages, "known": list(known)}
+        return done
+
     parameters: dict[str, Any] = {"families": list(filters.families)}
-    return perform(
-        root,
+    return steps.perform(
         STEP,
         code=("kernels", "filters", "pipelines.steps.measure"),
         parameters=parameters,
         inputs=[done.digest for done in extracted],
-        body=lambda folder: run_plan(engine, plan, folder),
+        body=body,
     )
+
+
+def _earlier(
+    steps: Steps, lineage: str, lineages: dict[str, str], parts: int
+) -> tuple[list[str | None], tuple[str, ...]]:
+    """Choose the earlier run that knows most sources: its signals by part, and the sources that count."""
+    best: tuple[list[str | None], tuple[str, ...]] = [None] * parts, ()
+    for done in steps.earlier(STEP, lineage):
+        same = tuple(name for name, made in done.facts["sources"].items() if lineages.get(name) == made)
+        if len(same) > len(best[1]) and len(done.outputs["signals"]) == parts:
+            best = [str(path) for path in done.parts("signals")], same
+    return best

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines import mixture, tokenizer
 from pipelines.document import id_bits
-from pipelines.engines.plan import Engine, Output, Plan, Tables
+from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import Recipe, StageMix
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
     Body,
     Finished,
-    ReadParts,
     RunFailed,
+    Steps,
     partition_shards,
-    perform,
-    run_plan,
 )
-from pipelines.storage import FileEntry, atomic, sha256, write_json, write_parquet
+from pipelines.steps.token_shards import Laid, TokenShard, lay_out, write_tokens
+from pipelines.storage import at, read_batches, read_table, remove, remove_file, sha256, write_json, write_parquet
+from pipelines.storage import publish as publish_file
 
 HELDOUT = "heldout"
-SHARD_TOKENS = 64 << 20
-"""Tokens in one tokenised shard."""
-
 MIXTURE_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -52,16 +46,6 @@ MIXTURE_SCHEMA = pa.schema(
 )
 """`tokens` counts with the end mark; `weight` is how often the stage takes the document."""
 
-ORDER_SCHEMA = pa.schema(
-    [
-        pa.field("shard", pa.int32()),
-        pa.field("start", pa.int64()),
-        pa.field("length", pa.int32()),
-        pa.field("id", pa.string()),
-        pa.field("source", pa.string()),
-    ]
-)
-
 
 @dataclass(frozen=True)
 class Choices:
@@ -69,12 +53,16 @@ class Choices:
 
     supply: mixture.Supply
     ids: pa.Array
+    borders: NDArray[np.int64]
+    """Row at which each part of the documents begins, and the number of rows."""
     stages: Mapping[str, mixture.Chosen]
 
 
 def choose(tokenized: Finished, recipe: Recipe) -> Choices:
     """Decide which documents each stage takes. Raises RunFailed when a stage is infeasible."""
-    listing = tokenized.table("tokens", ["id", "source", "count"])
+    parts = [read_table(path, ["id", "source", "count"]) for path in tokenized.parts("tokens")]
+    borders = np.cumsum([0, *(part.num_rows for part in parts)])
+    listing = pa.concat_tables(parts)
     encoded = listing["source"].combine_chunks().dictionary_encode()
     supply = mixture.Supply(
         id_bits(listing["id"]),
@@ -94,7 +82,7 @@ def choose(tokenized: Finished, recipe: Recipe) -> Choices:
         raise RunFailed("\n".join(problems))
     if recipe.heldout.fraction:
         stages[HELDOUT] = _natural(supply, apart, recipe.seed)
-    return Choices(supply, listing["id"].combine_chunks(), stages)
+    return Choices(supply, listing["id"].combine_chunks(), borders, stages)
 
 
 def _natural(supply: mixture.Supply, apart: NDArray[np.bool_], seed: int) -> mixture.Chosen:
@@ -113,9 +101,21 @@ def _natural(supply: mixture.Supply, apart: NDArray[np.bool_], seed: int) -> mix
     return mixture.choose(supply, apart, HELDOUT, mix, seed)
 
 
-@lru_cache(maxsize=2)
-def _choices(path: str) -> pa.Table:
-    return pq.read_table(path)
+@dataclass(frozen=True)
+class ReadChosen:
+    """Reads the documents of one part with what is decided about them; columns `stage.<name>`, and `tokens`."""
+
+    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
+        """Yield tables of documents."""
+        listing = read_table(at(shard.payload[1]))
+        columns = ["id", "uri", "source", "kind", "language", "license", "text"]
+        for table in read_batches(at(shard.payload[0]), 4096, columns):
+            found = pc.index_in(table["id"], value_set=listing["id"]).combine_chunks()
+            if found.null_count:  # its encoding failed, and the ledger of that step says why
+                table, found = table.filter(pc.is_valid(found)), found.drop_null()
+            for name in listing.column_names[1:]:
+                table = table.append_column(name, listing[name].take(found))
+            yield table
 
 
 @dataclass(frozen=True)
@@ -123,27 +123,20 @@ class Take:
     """Joins documents with what the stages take of them."""
 
     step: str
-    choices: str
+    stages: tuple[str, ...]
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return one table a stage and the ledger."""
-        listing = _choices(self.choices)
-        rows = pc.index_in(table["id"], value_set=listing["id"])
-        chosen = listing.take(rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows)
-        stages = [name for name in listing.column_names if name not in ("id", "tokens")]
         tables: dict[str, pa.Table] = {}
         used = pa.repeat(pa.scalar(False), table.num_rows)
-        for stage in stages:
-            taken = pc.greater(chosen[stage], 0)
+        repeats = {stage: table[f"stage.{stage}"] for stage in self.stages}
+        for stage in self.stages:
+            taken = pc.greater(repeats[stage], 0)
             used = pc.or_(used, taken)
-            weights = chosen[stage].filter(taken).cast(pa.float64())
-            documents = table.filter(taken).select(MIXTURE_SCHEMA.names[:-2])
-            tables[stage] = (
-                documents.append_column("tokens", chosen["tokens"].filter(taken))
-                .append_column("weight", weights)
-                .cast(MIXTURE_SCHEMA)
-            )
-        taken = [pc.binary_join_element_wise(f'"{stage}":', chosen[stage].cast(pa.string()), "") for stage in stages]
+            weights = repeats[stage].filter(taken).cast(pa.float64())
+            documents = table.filter(taken).select(MIXTURE_SCHEMA.names[:-1])
+            tables[stage] = documents.append_column("weight", weights).cast(MIXTURE_SCHEMA)
+        taken = [pc.binary_join_element_wise(f'"{name}":', one.cast(pa.string()), "") for name, one in repeats.items()]
         evidence = pc.binary_join_element_wise('{"stages":{', pc.binary_join_element_wise(*taken, ","), "}}", "")
         tables["ledger"] = verdicts(
             table,
@@ -155,32 +148,42 @@ class Take:
         return tables
 
 
-def run(
-    engine: Engine, root: Path, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished
-) -> Finished:
+def run(steps: Steps, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished) -> Finished:
     """Run the step: `<stage>/part-*.parquet` and `tokens-<stage>/` for every stage."""
     step = "08-mix"
 
-    def body(folder: Path) -> Body:
+    def body(folder: Path, _: str) -> Body:
         choices = choose(tokenized, recipe)
-        counts = {name: pa.array(one.repeats) for name, one in choices.stages.items()}
-        listing = pa.table({"id": choices.ids, "tokens": pa.array(choices.supply.tokens.astype(np.int32)), **counts})
-        write_parquet(folder / "choices" / "part-00000.parquet", listing)
+        listing = pa.table(
+            {
+                "id": choices.ids,
+                "tokens": pa.array(choices.supply.tokens.astype(np.int32)),
+                **{f"stage.{name}": pa.array(one.repeats) for name, one in choices.stages.items()},
+            }
+        )
+        chosen = [folder / "choices" / f"part-{part:05d}.parquet" for part in range(len(choices.borders) - 1)]
+        for path, (start, stop) in zip(chosen, pairwise(choices.borders), strict=True):
+            write_parquet(path, listing.slice(start, stop - start))
         plan = Plan(
             name=step,
-            shards=partition_shards([documents.parts("documents")]),
-            read=ReadParts(("id", "uri", "source", "kind", "language", "license", "text")),
-            emit=Take(step, str(folder / "choices" / "part-00000.parquet")),
+            shards=partition_shards([documents.parts("documents"), chosen]),
+            read=ReadChosen(),
+            emit=Take(step, tuple(choices.stages)),
             outputs={name: Output(MIXTURE_SCHEMA) for name in choices.stages} | {"ledger": LEDGER_OUTPUT},
+            conserve=("ledger",),
         )
-        done = run_plan(engine, plan, folder)
+        done = steps.run_plan(plan, folder)
         library = tokenizer.load(trained.parts("tokenizer")[0])
         eos = library.token_to_id("<eos>")
         assert eos is not None  # the tokenizer step puts it in
         dtype = "uint16" if library.get_vocab_size() <= 65_535 else "uint32"
         facts: dict[str, Any] = {"stages": {}, "vocab_size": library.get_vocab_size(), "eos_id": eos, "dtype": dtype}
+        scrap = ["choices"]
         for name, one in choices.stages.items():
-            done.outputs[f"tokens-{name}"] = write_tokens(folder, name, choices, tokenized, recipe.seed, eos, dtype)
+            laid = order_stage(choices, name, recipe.seed)
+            shards = TokenShard(".bin", dtype, eos)
+            done.outputs[f"tokens-{name}"] = write_tokens(steps, folder, laid, tokenized, shards)
+            scrap.append(f"places-{name}")
             facts["stages"][name] = {
                 "tokens": one.tokens,
                 "target_weights": one.target_weights,
@@ -188,13 +191,12 @@ def run(
                 "epochs": one.epochs,
                 "epoch_caps": one.epoch_caps,
             }
-        done.facts = facts
+        done.facts, done.scrap = facts, tuple(scrap)
         return done
 
-    return perform(
-        root,
+    return steps.perform(
         step,
-        code=("pipelines.mixture", "pipelines.steps.mix"),
+        code=("pipelines.mixture", "pipelines.steps.mix", "pipelines.steps.token_shards"),
         parameters={
             "seed": recipe.seed,
             "heldout": recipe.heldout.model_dump(),
@@ -205,50 +207,12 @@ def run(
     )
 
 
-def write_tokens(
-    folder: Path, stage: str, choices: Choices, tokenized: Finished, seed: int, eos: int, dtype: str
-) -> list[FileEntry]:
-    """Write a stage's documents in training order, repeats written out, each ended by `eos`."""
+def order_stage(choices: Choices, stage: str, seed: int) -> Laid:
+    """Lay a stage's documents out in training order, repeats written out."""
     supply, one = choices.supply, choices.stages[stage]
     rows = mixture.order(supply, one.repeats, stage, seed)
-    stored = np.dtype(dtype).newbyteorder("<")
-    end = np.asarray(eos, stored).tobytes()
-    parts = [pq.read_table(path, columns=["tokens"])["tokens"].combine_chunks() for path in tokenized.parts("tokens")]
-    sizes = np.cumsum([0] + [len(part) for part in parts])
-    values = [part.values.to_numpy() for part in parts]
-    offsets = [part.offsets.to_numpy() for part in parts]
-    lengths = supply.tokens[rows]
-    ends = np.cumsum(lengths)
-    shard = (ends - lengths) // SHARD_TOKENS
-    bases = np.zeros(int(shard[-1]) + 1 if len(shard) else 1, np.int64)
-    files: list[FileEntry] = []
-    for number in range(len(bases)):
-        inside = np.flatnonzero(shard == number)
-        bases[number] = (ends - lengths)[inside[0]] if len(inside) else 0
-        path = folder / f"tokens-{stage}" / f"part-{number:05d}.bin"
-        with atomic(path) as temporary, temporary.open("wb") as sink:
-            for row in rows[inside]:
-                part = int(np.searchsorted(sizes, row, side="right")) - 1
-                at = int(row - sizes[part])
-                sink.write(values[part][offsets[part][at] : offsets[part][at + 1]].astype(stored).tobytes())
-                sink.write(end)
-        count = int(lengths[inside].sum())
-        files.append(
-            FileEntry(path=f"tokens-{stage}/{path.name}", rows=count, bytes=path.stat().st_size, sha256=sha256(path))
-        )
-    names = pa.array(supply.names)
-    order = pa.table(
-        [
-            pa.array(shard.astype(np.int32)),
-            pa.array(ends - lengths - bases[shard] if len(shard) else ends),
-            pa.array(lengths.astype(np.int32)),
-            choices.ids.take(pa.array(rows)).cast(pa.string()),
-            names.take(pa.array(supply.source[rows])).cast(pa.string()),
-        ],
-        schema=ORDER_SCHEMA,
-    )
-    files.append(write_parquet(folder / f"tokens-{stage}" / "documents.parquet", order))
-    return files
+    names = pa.array(supply.names).take(pa.array(supply.source[rows]))
+    return lay_out(stage, rows, supply.tokens[rows], choices.ids.take(pa.array(rows)), names, choices.borders)
 
 
 def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished) -> list[str]:
@@ -257,7 +221,7 @@ def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished
     Files are hard links to the step's where the file system has them, else copies.
     """
     tokenizer_path = run_folder / "tokenizer" / "tokenizer.json"
-    _link(trained.parts("tokenizer")[0], tokenizer_path)
+    publish_file(trained.parts("tokenizer")[0], tokenizer_path)
     reference = {"path": "../../tokenizer/tokenizer.json", "sha256": sha256(tokenizer_path)}
     for stage, facts in mixed.facts["stages"].items():
         folder = run_folder / "mixture" / stage
@@ -265,8 +229,8 @@ def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished
         shards: list[dict[str, Any]] = []
         for entry in mixed.outputs[stage]:
             source, target = mixed.folder / entry.path, folder / Path(entry.path).name
-            _link(source, target)
-            table = pq.read_table(source, columns=["tokens", "weight"])
+            publish_file(source, target)
+            table = read_table(source, ["tokens", "weight"])
             tokens = int(pc.sum(pc.multiply(table["tokens"].cast(pa.float64()), table["weight"])).as_py() or 0)
             shards.append(
                 {
@@ -299,7 +263,7 @@ def _publish_tokens(
     shards: list[dict[str, Any]] = []
     for entry in mixed.outputs[f"tokens-{stage}"]:
         target = folder / Path(entry.path).name
-        _link(mixed.folder / entry.path, target)
+        publish_file(mixed.folder / entry.path, target)
         if target.suffix == ".bin":
             shards.append({"path": target.name, "sha256": entry.sha256, "tokens": entry.rows})
     write_json(
@@ -320,15 +284,5 @@ def _publish_tokens(
 
 def _fresh(folder: Path) -> None:
     """Empty a folder of an earlier build, its manifest first, so that no reader sees half of two mixtures."""
-    (folder / "manifest.json").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    remove_file(folder / "manifest.json")
+    remove(folder)

@@ -6,22 +6,39 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import logging
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.document import canonical_json, partitions_of
-from pipelines.engines.plan import Engine, Output, Plan, Shard
-from pipelines.engines.task import read_parts
-from pipelines.ledger import LEDGER_SCHEMA, Account
-from pipelines.storage import MANIFEST, FileEntry, digest_of, read_json, write_json
+from pipelines.engines.plan import Engine, Hints, Output, Plan, PlanResult, Shard
+from pipelines.engines.verify import check_again
+from pipelines.ledger import FAILED, LEDGER_SCHEMA, Account, verdicts
+from pipelines.storage import (
+    MANIFEST,
+    FileEntry,
+    RunLocked,
+    at,
+    children,
+    clear_scratch,
+    digest_of,
+    exists,
+    lock,
+    modified,
+    read_batches,
+    read_json,
+    read_table,
+    remove,
+    remove_file,
+    size,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +60,19 @@ LEDGER_OUTPUT = Output(LEDGER_SCHEMA, ("id", "verdict", "reason", "uri", "eviden
 """Every step's ledger: sorted so that equal records cannot change places."""
 
 
+TASK_CODE = (
+    "pipelines.engines.care",
+    "pipelines.engines.plan",
+    "pipelines.engines.sorting",
+    "pipelines.engines.task",
+)
+"""What of the engines decides bytes; the engines themselves must not."""
+
+
+WAIT_SECONDS = 1.0
+"""How often a run looks whether another has finished a step that both need."""
+
+
 class RunFailed(Exception):
     """A run cannot go on; the message says where, why, and what to do."""
 
@@ -59,6 +89,15 @@ class Finished:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seconds: float = 0.0
     reused: bool = False
+    planned: bool = False
+    """Only planned (a dry run): nothing of it is on disk."""
+    lineage: str = ""
+    """Digest of how it was made: step, code, libraries and parameters, without the inputs."""
+
+    @property
+    def source(self) -> str:
+        """The source that a step of one source is about: what its name ends with."""
+        return self.name.split("-", 2)[2]
 
     def parts(self, output: str) -> list[Path]:
         """Return the files of one output, in partition order."""
@@ -66,7 +105,7 @@ class Finished:
 
     def table(self, output: str, columns: list[str] | None = None) -> pa.Table:
         """Read a whole output; for small columns only."""
-        return pa.concat_tables([pq.read_table(path, columns=columns) for path in self.parts(output)])
+        return pa.concat_tables([read_table(path, columns) for path in self.parts(output)])
 
 
 @dataclass
@@ -76,6 +115,8 @@ class Body:
     account: Account
     outputs: dict[str, list[FileEntry]]
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    scrap: tuple[str, ...] = ()
+    """Folders inside the step's that are of no use once its manifest stands."""
 
 
 @cache
@@ -99,50 +140,134 @@ def library_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
-def perform(
-    root: Path,
-    name: str,
-    *,
-    code: Sequence[str],
-    parameters: Mapping[str, Any],
-    inputs: Iterable[str],
-    body: Callable[[Path], Body],
-) -> Finished:
-    """Run a step, or reuse it when a folder of the same digest is complete.
+@dataclass
+class Steps:
+    """Runs steps, or reuses them where a folder of the same digest is complete.
 
-    `code` names the modules whose source decides the output, `parameters` are JSON-able, `inputs` are digests.
+    Args:
+        root: where step folders live.
+        engine: runs their plans.
+        dry: only plan; a step that is not there comes back as `planned`, and its body is not run.
+        verify: share of the tasks of each plan that is run a second time and compared.
+        hints: what a step needs to run, by the step's name without number and source ("measure", "extract").
+        told: told of each step that begins.
     """
-    identity = {
-        "step": name,
-        "code": code_digest((*code, "pipelines.document", "pipelines.ledger", "pipelines.engines.task")),
-        "libraries": library_versions(),
-        "parameters": parameters,
-        "inputs": list(inputs),
-    }
-    digest = digest_of(canonical_json(identity).encode())
-    folder = root / f"{name}-{digest}"
-    if (folder / MANIFEST).exists():
-        return opened(folder, reused=True)
-    started = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    done = body(folder)
-    done.account.check(f"step {name}")
-    for files in done.outputs.values():
-        files.sort(key=lambda entry: entry.path)
-    write_json(
-        folder / MANIFEST,
-        {
+
+    root: Path
+    engine: Engine
+    dry: bool = False
+    verify: float = 0.0
+    hints: Mapping[str, Hints] = field(default_factory=dict[str, Hints])
+    told: Callable[[str], None] = lambda name: None
+
+    def perform(
+        self,
+        name: str,
+        *,
+        code: Sequence[str],
+        parameters: Mapping[str, Any],
+        inputs: Iterable[str],
+        body: Callable[[Path, str], Body],
+        expected: Mapping[str, Any] | None = None,
+    ) -> Finished:
+        """Run a step, or reuse it.
+
+        `code` names the modules whose source decides the output, `parameters` are JSON-able, `inputs` are digests.
+        `body` is given the step's folder and its lineage, a digest of everything but the inputs. It may read the
+        outputs of other steps only when it is called: in a dry run there may be none. `expected` is what is known of
+        the step before it runs, handed on as facts of a step that is only planned.
+        """
+        identity: dict[str, Any] = {
             "step": name,
-            "digest": digest,
-            **identity,
-            **done.account.as_dict(),
-            "outputs": {key: [one.model_dump() for one in files] for key, files in done.outputs.items()},
-            "facts": done.facts,
-            "seconds": round(time.monotonic() - started, 3),
-        },
-    )
-    shutil.rmtree(folder / "_tasks", ignore_errors=True)
-    return opened(folder, reused=False)
+            "code": code_digest((*code, "pipelines.document", "pipelines.ledger", *TASK_CODE)),
+            "libraries": library_versions(),
+            "parameters": parameters,
+        }
+        lineage = digest_of(canonical_json(identity).encode())
+        identity["inputs"] = list(inputs)
+        digest = digest_of(canonical_json(identity).encode())
+        folder = self.root / f"{name}-{digest}"
+        if exists(folder / MANIFEST):
+            return opened(folder, reused=True)
+        if self.dry:
+            return Finished(name, digest, folder, Account(), {}, expected or {}, planned=True, lineage=lineage)
+        with self._alone(folder, name):
+            if exists(folder / MANIFEST):  # made by another run while this one waited
+                return opened(folder, reused=True)
+            self.told(name)
+            started = time.monotonic()
+            resumed = bool(children(folder / "_tasks"))
+            done = body(folder, lineage)
+            done.account.check(f"step {name}")
+            for files in done.outputs.values():
+                files.sort(key=lambda entry: entry.path)
+            write_json(
+                folder / MANIFEST,
+                {
+                    "step": name,
+                    "digest": digest,
+                    "lineage": lineage,
+                    **identity,
+                    **done.account.as_dict(),
+                    "outputs": {key: [one.model_dump() for one in files] for key, files in done.outputs.items()},
+                    "facts": done.facts,
+                    "seconds": round(time.monotonic() - started, 3),
+                    "resumed": resumed,
+                    "engine": {"name": self.engine.name, "workers": self.engine.workers},
+                },
+            )
+            _tidy(folder, done)
+        return opened(folder, reused=False)
+
+    @contextmanager
+    def _alone(self, folder: Path, name: str) -> Generator[None]:
+        """Hold a step's folder alone: runs that share a store wait for one another, and then reuse."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(lock(folder, f"step {name}"))
+                    break
+                except RunLocked as busy:
+                    log.warning("%s; waiting for it", busy)
+                    time.sleep(WAIT_SECONDS)
+            yield
+
+    def run(self, plan: Plan, folder: Path) -> PlanResult:
+        """Run a plan with the step's hints; a sample of it twice, where that is asked for."""
+        kind = plan.name.partition("-")[2].partition("-")[0].partition(" ")[0]
+        if kind in self.hints:
+            plan = replace(plan, hints=self.hints[kind])
+        result = self.engine.run(plan, folder)
+        if self.verify:
+            check_again(plan, result, folder, self.verify)
+        return result
+
+    def run_plan(self, plan: Plan, folder: Path, ledger: str = "ledger") -> Body:
+        """Run a plan whose ledger output accounts for every row it read."""
+        result = self.run(plan, folder)
+        account = Account(result.received)
+        for entry in result.files[ledger]:
+            account = account + Account.of(0, read_table(folder / entry.path, ["verdict", "reason"]))
+        return Body(account, result.files)
+
+    def earlier(self, name: str, lineage: str) -> Iterator[Finished]:
+        """Find finished steps that were made in the same way from other inputs, newest first.
+
+        What they hold may be reused where it is known to be the same. That only saves work: no byte depends on it.
+        """
+        found: list[tuple[float, Path]] = []
+        for folder in children(self.root, f"{name}-"):
+            manifest = folder / MANIFEST
+            if size(manifest) is not None:
+                found.append((modified(manifest), folder))
+        for _, folder in sorted(found, reverse=True):
+            try:
+                done = opened(folder, reused=True)
+            except (RunFailed, ValueError, KeyError) as error:
+                log.warning("%s is not reused: %s", folder, error)
+                continue
+            if done.lineage == lineage:
+                yield done
 
 
 def opened(folder: Path, *, reused: bool) -> Finished:
@@ -152,9 +277,9 @@ def opened(folder: Path, *, reused: bool) -> Finished:
     for files in outputs.values():
         for one in files:
             path = folder / one.path
-            size = path.stat().st_size if path.exists() else None
-            if size != one.bytes:
-                found = "is missing" if size is None else f"has {size} bytes"
+            there = size(path)
+            if there != one.bytes:
+                found = "is missing" if there is None else f"has {there} bytes"
                 raise RunFailed(f"{path}: {found}, its manifest says {one.bytes}; delete {folder} and run again")
     return Finished(
         manifest["step"],
@@ -165,15 +290,18 @@ def opened(folder: Path, *, reused: bool) -> Finished:
         manifest["facts"],
         manifest["seconds"],
         reused,
+        lineage=manifest["lineage"],
     )
 
 
-def run_plan(engine: Engine, plan: Plan, folder: Path, ledger: str = "ledger") -> Body:
-    """Run a plan whose ledger output accounts for every row it read."""
-    result = engine.run(plan, folder)
-    tables = [pq.read_table(folder / entry.path, columns=["verdict", "reason"]) for entry in result.files[ledger]]
-    account = Account.of(result.received, pa.concat_tables(tables))
-    return Body(account, result.files)
+def _tidy(folder: Path, done: Body) -> None:
+    """Remove what a finished step has no use for: notes, spills, scrap, and what killed tries left half-written."""
+    for name in ("_tasks", *done.scrap):
+        remove(folder / name)
+    clear_scratch(folder)
+    for name in done.outputs:
+        for path in children(folder / name, "."):
+            remove_file(path)
 
 
 def by_id(table: pa.Table, partitions: int) -> pa.Array:
@@ -191,14 +319,37 @@ class ReadParts:
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of at most `rows` rows."""
         columns = None if self.columns is None else list(self.columns)
-        yield from read_parts([Path(path) for path in shard.payload], self.rows, columns)
+        for path in shard.payload:
+            yield from read_batches(at(path), self.rows, columns)
+
+
+@dataclass(frozen=True)
+class As:
+    """Leaves rows as they are, as the output of that name."""
+
+    output: str
+
+    def __call__(self, table: pa.Table) -> Mapping[str, pa.Table]:
+        """Return the rows."""
+        return {self.output: table}
 
 
 def partition_shards(steps: Sequence[Sequence[Path]]) -> list[Shard]:
     """Make one shard of the parts with the same number of several outputs; the payload is their paths in order."""
     shards: list[Shard] = []
     for index, paths in enumerate(zip(*steps, strict=True)):
-        shards.append(
-            Shard(index, f"part-{index:05d}", tuple(str(path) for path in paths), sum(p.stat().st_size for p in paths))
-        )
+        shards.append(Shard(index, f"part-{index:05d}", tuple(map(str, paths)), sum(size(path) or 0 for path in paths)))
     return shards
+
+
+@dataclass(frozen=True)
+class StepErrors:
+    """Ledger rows for records whose processing raised, or killed its worker, in a step."""
+
+    step: str
+
+    def __call__(self, rows: pa.Table, errors: list[str]) -> Mapping[str, pa.Table]:
+        """Return a failed row each."""
+        evidence = pa.array([canonical_json({"error": error}) for error in errors], pa.string())
+        ledger = verdicts(rows, self.step, verdict=FAILED, reason="step-error", evidence=evidence)
+        return {"ledger": ledger.cast(LEDGER_SCHEMA)}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines import tokenizer
 from pipelines.document import id_bits
-from pipelines.engines.plan import Engine, Output, Plan, Tables
+from pipelines.engines.plan import Output, Plan, Tables
 from pipelines.ledger import Account, verdicts
 from pipelines.mixture import shuffled
 from pipelines.steps.step import (
@@ -23,11 +23,12 @@ from pipelines.steps.step import (
     Finished,
     ReadParts,
     RunFailed,
+    StepErrors,
+    Steps,
     partition_shards,
-    perform,
-    run_plan,
 )
-from pipelines.storage import FileEntry, sha256
+from pipelines.storage import FileEntry, at, read_table, sha256
+from pipelines.storage import size as size_of
 
 TOKENS_SCHEMA = pa.schema(
     [
@@ -44,7 +45,7 @@ def sample(parts: list[Path], weights: Mapping[str, float], size: int, seed: int
     """Yield texts for the tokenizer: `size` bytes in all, each source its share, chosen and ordered by seeded id."""
     about: list[pa.Table] = []
     for number, path in enumerate(parts):
-        table = pq.read_table(path, columns=["id", "source", "text"])
+        table = read_table(path, ["id", "source", "text"])
         lengths = pc.binary_length(table["text"])
         columns = {"id": table["id"], "source": table["source"], "bytes": lengths}
         rows = np.arange(table.num_rows)
@@ -63,15 +64,15 @@ def sample(parts: list[Path], weights: Mapping[str, float], size: int, seed: int
     for number, path in enumerate(parts):
         rows = np.sort(row[chosen & (part == number)])
         if len(rows):
-            yield from pq.read_table(path, columns=["text"])["text"].take(pa.array(rows)).to_pylist()
+            yield from read_table(path, ["text"])["text"].take(pa.array(rows)).to_pylist()
 
 
 def train(
-    root: Path, documents: Finished, weights: Mapping[str, float], vocab_size: int, size: int, seed: int
+    steps: Steps, documents: Finished, weights: Mapping[str, float], vocab_size: int, size: int, seed: int
 ) -> Finished:
     """Run the step that trains the tokenizer. Its account is empty: it decides on no record."""
 
-    def body(folder: Path) -> Body:
+    def body(folder: Path, _: str) -> Body:
         texts = list(sample(documents.parts("documents"), weights, size, seed))
         if not texts:
             raise RunFailed(
@@ -86,11 +87,10 @@ def train(
             "documents": len(texts),
             "bytes": sum(len(t.encode()) for t in texts),
         }
-        entry = FileEntry(path="tokenizer/tokenizer.json", rows=0, bytes=path.stat().st_size, sha256=sha256(path))
+        entry = FileEntry(path="tokenizer/tokenizer.json", rows=0, bytes=size_of(path) or 0, sha256=sha256(path))
         return Body(Account(), {"tokenizer": [entry]}, facts)
 
-    return perform(
-        root,
+    return steps.perform(
         "06-tokenizer",
         code=("pipelines.tokenizer", "pipelines.steps.tokenize", "pipelines.mixture"),
         parameters={"vocab_size": vocab_size, "sample_bytes": size, "weights": dict(weights), "seed": seed},
@@ -104,11 +104,11 @@ class Encode:
     """Encodes the texts of a table; a kept row for each."""
 
     step: str
-    path: Path
+    path: str
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return tokens and ledger rows."""
-        library = tokenizer.load(self.path)
+        library = _tokenizer(self.path)
         encodings = library.encode_batch_fast(table["text"].to_pylist(), add_special_tokens=False)
         lengths = np.fromiter((len(one) for one in encodings), np.int64, len(encodings))
         values = np.concatenate([np.asarray(one.ids, np.uint32) for one in encodings] or [np.empty(0, np.uint32)])
@@ -123,22 +123,31 @@ class Encode:
         return {"tokens": rows, "ledger": verdicts(table, self.step)}
 
 
-def run(engine: Engine, root: Path, documents: Finished, trained: Finished) -> Finished:
+@lru_cache(maxsize=2)
+def _tokenizer(path: str) -> Any:
+    return tokenizer.load(at(path))
+
+
+def run(steps: Steps, documents: Finished, trained: Finished) -> Finished:
     """Run the step that encodes."""
     step = "07-tokenize"
-    plan = Plan(
-        name=step,
-        shards=partition_shards([documents.parts("documents")]),
-        read=ReadParts(("id", "uri", "source", "text"), 1024),
-        emit=Encode(step, trained.parts("tokenizer")[0]),
-        outputs={"tokens": Output(TOKENS_SCHEMA), "ledger": LEDGER_OUTPUT},
-    )
-    parameters: dict[str, Any] = {}
-    return perform(
-        root,
+
+    def body(folder: Path, _: str) -> Body:
+        plan = Plan(
+            name=step,
+            shards=partition_shards([documents.parts("documents")]),
+            read=ReadParts(("id", "uri", "source", "text"), 1024),
+            emit=Encode(step, str(trained.parts("tokenizer")[0])),
+            outputs={"tokens": Output(TOKENS_SCHEMA), "ledger": LEDGER_OUTPUT},
+            emit_fault=StepErrors(step),
+            conserve=("ledger",),
+        )
+        return steps.run_plan(plan, folder)
+
+    return steps.perform(
         step,
         code=("pipelines.tokenizer", "pipelines.steps.tokenize"),
-        parameters=parameters,
+        parameters={},
         inputs=[documents.digest, trained.digest],
-        body=lambda folder: run_plan(engine, plan, folder),
+        body=body,
     )

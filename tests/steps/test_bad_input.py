@@ -17,7 +17,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.local import LocalEngine
 from pipelines.sources import WarcSource
 from pipelines.steps import extract
-from pipelines.steps.step import Finished
+from pipelines.steps.step import Finished, Steps
 
 GOOD = {
     name: f"<html><head><title>{name}</title></head><body><p>{html.escape(text)}</p></body></html>"
@@ -54,7 +54,7 @@ def archive(tmp_path: Path) -> Path:
 
 def run(archive: Path, tmp_path: Path) -> Finished:
     source = WarcSource(name="web", paths=(archive,))
-    return extract.run(LocalEngine(1), tmp_path / "steps", "web", source, {}, 3)
+    return extract.run(Steps(tmp_path / "steps", LocalEngine(1)), "web", source, {}, 3)
 
 
 def test_every_bad_record_is_counted_with_its_reason(archive: Path, tmp_path: Path) -> None:

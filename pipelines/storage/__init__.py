@@ -1,0 +1,51 @@
+"""A run's files, on this machine or at a URL: written whole or not at all, checked on arrival, tried again."""
+
+from __future__ import annotations
+
+from pipelines.storage.errors import FULL as FULL
+from pipelines.storage.errors import LockLost as LockLost
+from pipelines.storage.errors import NotWritable as NotWritable
+from pipelines.storage.errors import RunLocked as RunLocked
+from pipelines.storage.errors import StorageError as StorageError
+from pipelines.storage.errors import StorageFull as StorageFull
+from pipelines.storage.errors import Truncated as Truncated
+from pipelines.storage.errors import full_disk_named as full_disk_named
+from pipelines.storage.files import MANIFEST as MANIFEST
+from pipelines.storage.files import atomic as atomic
+from pipelines.storage.files import check_writable as check_writable
+from pipelines.storage.files import children as children
+from pipelines.storage.files import digest_of as digest_of
+from pipelines.storage.files import exists as exists
+from pipelines.storage.files import local_copy as local_copy
+from pipelines.storage.files import modified as modified
+from pipelines.storage.files import publish as publish
+from pipelines.storage.files import publish_folder as publish_folder
+from pipelines.storage.files import read_bytes as read_bytes
+from pipelines.storage.files import read_json as read_json
+from pipelines.storage.files import remove as remove
+from pipelines.storage.files import remove_file as remove_file
+from pipelines.storage.files import room as room
+from pipelines.storage.files import sha256 as sha256
+from pipelines.storage.files import size as size
+from pipelines.storage.files import sync_folder as sync_folder
+from pipelines.storage.files import write_bytes as write_bytes
+from pipelines.storage.files import write_json as write_json
+from pipelines.storage.lock import Hold as Hold
+from pipelines.storage.lock import lock as lock
+from pipelines.storage.parquet import PARQUET as PARQUET
+from pipelines.storage.parquet import ROW_GROUP_ROWS as ROW_GROUP_ROWS
+from pipelines.storage.parquet import FileEntry as FileEntry
+from pipelines.storage.parquet import PartFormat as PartFormat
+from pipelines.storage.parquet import entry as entry
+from pipelines.storage.parquet import read_batches as read_batches
+from pipelines.storage.parquet import read_schema as read_schema
+from pipelines.storage.parquet import read_table as read_table
+from pipelines.storage.parquet import regrouped as regrouped
+from pipelines.storage.parquet import rows_where as rows_where
+from pipelines.storage.parquet import write_parquet as write_parquet
+from pipelines.storage.parquet import write_part as write_part
+from pipelines.storage.place import at as at
+from pipelines.storage.place import is_remote as is_remote
+from pipelines.storage.place import shown as shown
+from pipelines.storage.space import clear_scratch as clear_scratch
+from pipelines.storage.space import scratch as scratch

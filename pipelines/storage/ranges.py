@@ -1,0 +1,55 @@
+"""A file of a store read at any place, without fetching it whole: for the footer and a few row groups of Parquet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from pipelines.storage.remote import key_of, store_of
+from pipelines.storage.retry import missing
+
+WHOLE = 1 << 20
+"""Bytes up to which a file is read at once."""
+
+
+class Ranges(io.RawIOBase):
+    """A readable, seekable file; each read asks the store for its bytes, tried again as every read is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._store = store_of(path)
+        self._key = key_of(path)
+        found = self._store.head(self._key)
+        if found is None:
+            raise missing(path)
+        # Whole where that is one request instead of many, and where the server may not know ranges.
+        apart = self._store.ranged and found.size is not None and found.size > WHOLE
+        self._whole = None if apart else self._store.read(self._key)
+        self._size = len(self._whole) if self._whole is not None else found.size or 0
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Files here are read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Any byte can be asked for."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set where the next read begins, as io.RawIOBase.seek."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Read `size` bytes, or to the end."""
+        stop = self._size if size is None or size < 0 else min(self._size, self._at + size)  # pyright: ignore[reportUnnecessaryComparison]
+        if stop <= self._at:
+            return b""
+        data = self._whole[self._at : stop] if self._whole is not None else self._store.read(self._key, self._at, stop)
+        self._at = stop
+        return data

@@ -1,0 +1,102 @@
+"""A build that is killed at any moment gives the same bytes when it is started again, and repeats nothing finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import tiny
+
+KILLS = int(os.environ.get("POMONA_KILLS", "100"))
+SEED = 20261122
+KILLS_A_RUN = 5
+"""Kills that one run survives before it is let finish."""
+
+
+def start(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pipelines.cli", "build", str(recipe), "--out", str(out), "--workers", "2"]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> str:
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+def kill(process: subprocess.Popen[bytes], whom: str, chance: random.Random) -> None:
+    """Kill a worker, the driver, or everything that belongs to the run, with a signal that nobody can catch."""
+    if whom == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif whom == "driver":
+        process.kill()
+    else:
+        try:
+            workers = psutil.Process(process.pid).children(recursive=True)
+            if workers:
+                chance.choice(sorted(workers, key=lambda one: one.pid)).kill()
+        except psutil.NoSuchProcess:
+            pass
+        return
+    process.communicate()
+
+
+def finished_parts(out: Path) -> dict[Path, tuple[int, int]]:
+    """Return the parts that finished tasks left, told by their notes and manifests: inode and time of writing."""
+    found: dict[Path, tuple[int, int]] = {}
+    for step in (out / "steps").glob("*"):
+        notes = [json.loads(path.read_bytes()) for path in step.glob("_tasks/*.json")]
+        manifest = step / "_manifest.json"
+        files = [one for note in notes for entries in note["files"].values() for one in entries]
+        if manifest.exists():
+            files = [one for entries in json.loads(manifest.read_bytes())["outputs"].values() for one in entries]
+        for one in files:
+            status = (step / one["path"]).stat()
+            found[step / one["path"]] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    recipe = tiny.write(tmp_path)
+    chance = random.Random(SEED)
+    began = time.monotonic()
+    finish(start(recipe, tmp_path / "whole"))
+    length = time.monotonic() - began
+    expected = tiny.digests(tmp_path / "whole")
+    assert len(expected) > 10
+    kills = 0
+    whom: dict[str, int] = {}
+    out = tmp_path / "killed"
+    while kills < KILLS:
+        shutil.rmtree(out, ignore_errors=True)
+        for _ in range(KILLS_A_RUN):
+            process = start(recipe, out)
+            # Moments over the whole of a run, also inside its start; later ones where earlier tries left work done.
+            time.sleep(chance.uniform(0.0, length * 0.6))
+            victim = chance.choice(["worker", "driver", "group"])
+            before = finished_parts(out) if process.poll() is None else {}
+            kill(process, victim, chance)
+            whom[victim] = whom.get(victim, 0) + 1
+            kills += 1
+            if victim == "worker":
+                said = finish(process)  # the run goes on by itself
+                assert "failed" not in said
+            for path, status in before.items():
+                assert (path.stat().st_ino, path.stat().st_mtime_ns) == status, f"{path} was written again"
+        finish(start(recipe, out))
+        assert tiny.digests(out) == expected
+        assert not list(out.rglob("*.tmp")), "temporary files are left"
+        assert not [path for path in out.rglob("_spill") if list(path.iterdir())]
+    assert set(whom) == {"worker", "driver", "group"}
