@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ _ACCEPT = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"
 _RETRY_STATUS = (429, 503)
 
 Headers = list[tuple[bytes, bytes]]
+Conditions = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,13 @@ class Fetcher:
         state = self._host(host)
         state.delay = max(state.delay, delay)
 
-    async def get(self, url: str, wanted: Callable[[Exchange], bool] = lambda _: True, limit: int = 0) -> Exchange:
+    async def get(
+        self,
+        url: str,
+        wanted: Callable[[Exchange], bool] = lambda _: True,
+        limit: int = 0,
+        conditions: Conditions = (),
+    ) -> Exchange:
         """Fetch one address when the host's turn has come; redirects are answers, not followed.
 
         A broken connection, 429 and 503 are tried again (`max_retries`), after the host's Retry-After where it gives
@@ -105,6 +112,7 @@ class Fetcher:
             url: normalised address.
             wanted: called with the answer before its body is read (body empty); False leaves the body unread.
             limit: longest body in bytes; 0: the configuration's max_body_bytes.
+            conditions: header fields that make the request conditional; the answer may then be 304.
 
         Raises:
             FetchError: "private-address", "name-not-resolved", "connection-failed", "timeout", "too-large" or
@@ -117,7 +125,7 @@ class Fetcher:
                 await asyncio.sleep(max(0.0, host.not_before - time.monotonic()))
                 try:
                     async with asyncio.timeout(self._config.timeout):
-                        exchange = await self._request(url, wanted, limit or self._config.max_body_bytes)
+                        exchange = await self._request(url, wanted, limit or self._config.max_body_bytes, conditions)
                     error = None
                 except TimeoutError:
                     exchange, error = None, FetchError("timeout", f"no whole answer in {self._config.timeout} s")
@@ -149,13 +157,16 @@ class Fetcher:
         pause = 2.0**tries if asked is None else asked
         return pause if pause <= self._config.max_retry_after else None
 
-    async def _request(self, url: str, wanted: Callable[[Exchange], bool], limit: int) -> Exchange:
+    async def _request(
+        self, url: str, wanted: Callable[[Exchange], bool], limit: int, conditions: Conditions
+    ) -> Exchange:
         target = httpcore.URL(url)
         headers: Headers = [
             (b"Host", url.split("/", 3)[2].encode("ascii")),
             (b"User-Agent", self._config.user_agent.encode("ascii")),
             (b"Accept", _ACCEPT.encode()),
             (b"Accept-Encoding", ACCEPT_ENCODING.encode()),
+            *conditions,
         ]
         request = b"GET " + target.target + b" HTTP/1.1\r\n"
         request += b"".join(key + b": " + value + b"\r\n" for key, value in headers) + b"\r\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines import storage
@@ -28,7 +28,11 @@ class CrawlProgress:
 
 @dataclass(frozen=True, slots=True)
 class CrawlSummary:
-    """What came of a crawl. addresses = kept + sum(dropped) + sum(failed)."""
+    """What came of a crawl. addresses = kept + sum(dropped) + sum(failed).
+
+    `bytes` are those of the bodies received. `update` counts, in an update, pages that are "new", "changed",
+    "unchanged" and "not-refreshed" (these four are the kept ones), and "withdrawn"; else it is empty.
+    """
 
     folder: Path
     addresses: int
@@ -38,6 +42,7 @@ class CrawlSummary:
     bytes: int
     seconds: float
     reused: bool
+    update: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def finished(config: CrawlConfig, out: Path) -> CrawlSummary:
@@ -61,4 +66,5 @@ def finished(config: CrawlConfig, out: Path) -> CrawlSummary:
         manifest["bytes"],
         manifest["seconds"],
         reused=True,
+        update=manifest.get("update", {}),
     )

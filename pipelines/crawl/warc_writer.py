@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from pipelines.crawl.fetch import Exchange
 
@@ -21,7 +22,35 @@ _RENAMED = {b"transfer-encoding": b"X-Crawl-Transfer-Encoding"}
 # Compressed bodies gain nothing from a high level, and a crawl waits for the network anyhow: zlib's default.
 _LEVEL = 6
 
+_PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
+NOT_MODIFIED, IDENTICAL = "server-not-modified", "identical-payload-digest"
+"""Profiles of a revisit: the server said so, or the bytes did."""
+
 Fields = Sequence[tuple[str, str]]
+
+
+class Referred(Protocol):
+    """A record that a revisit refers to."""
+
+    @property
+    def url(self) -> str:
+        """Its target address."""
+        ...
+
+    @property
+    def record_id(self) -> str:
+        """Its WARC-Record-ID."""
+        ...
+
+    @property
+    def date(self) -> str:
+        """Its WARC-Date."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Its WARC-Payload-Digest."""
+        ...
 
 
 class WarcWriter:
@@ -53,30 +82,52 @@ class WarcWriter:
         The header block is the server's, except that Transfer-Encoding, which was undone in transit, is renamed to
         X-Crawl-Transfer-Encoding as Common Crawl does: a reader would undo it again.
         """
+        self._pair(
+            "response", exchange, exchange.body, [*extra, ("WARC-Payload-Digest", payload_digest(exchange.body))]
+        )
+
+    def revisit(self, exchange: Exchange, of: Referred, extra: Fields = ()) -> None:
+        """Write an exchange that brought nothing new, without a body (WARC 1.1, 6.7).
+
+        Args:
+            exchange: a 304 answer to a conditional request, or an answer whose payload was stored before.
+            of: the record that it refers to.
+            extra: as in `write`.
+        """
+        unmodified = exchange.status == 304
+        fields = [
+            *extra,
+            ("WARC-Profile", _PROFILE + (NOT_MODIFIED if unmodified else IDENTICAL)),
+            ("WARC-Refers-To", of.record_id),
+            ("WARC-Refers-To-Target-URI", of.url),
+            ("WARC-Refers-To-Date", of.date),
+        ]
+        if not unmodified:
+            fields += [("WARC-Payload-Digest", of.digest), ("WARC-Truncated", "length")]
+        self._pair("revisit", exchange, b"", fields)
+
+    def _pair(self, kind: str, exchange: Exchange, body: bytes, fields: Fields) -> None:
         if self._stream is None or self._stream.tell() >= self._max_bytes:
             self.close()
             self._begin()
-        response_id = _record_id()
-        date = _date(exchange.date)
-        common = [("WARC-Target-URI", exchange.url), ("WARC-Date", date), ("WARC-Warcinfo-ID", self._info_id)]
+        record_id = _record_id()
+        common = [
+            ("WARC-Target-URI", exchange.url),
+            ("WARC-Date", _date(exchange.date)),
+            ("WARC-Warcinfo-ID", self._info_id),
+        ]
         if exchange.address:
             common.append(("WARC-IP-Address", exchange.address))
         block = b" ".join(part for part in (exchange.version, str(exchange.status).encode(), exchange.reason))
         block += b"\r\n"
         for name, value in exchange.headers:
             block += _RENAMED.get(name.lower(), name) + b": " + value + b"\r\n"
-        block += b"\r\n" + exchange.body
-        self._record(
-            "response",
-            response_id,
-            [*common, *extra, ("WARC-Payload-Digest", _sha1(exchange.body))],
-            "application/http;msgtype=response",
-            block,
-        )
+        block += b"\r\n" + body
+        self._record(kind, record_id, [*common, *fields], "application/http;msgtype=response", block)
         self._record(
             "request",
             _record_id(),
-            [*common, ("WARC-Concurrent-To", response_id)],
+            [*common, ("WARC-Concurrent-To", record_id)],
             "application/http;msgtype=request",
             exchange.request,
         )
@@ -109,7 +160,7 @@ class WarcWriter:
             ("WARC-Type", kind),
             ("WARC-Record-ID", record_id),
             *fields,
-            ("WARC-Block-Digest", _sha1(block)),
+            ("WARC-Block-Digest", payload_digest(block)),
             ("Content-Type", content_type),
             ("Content-Length", str(len(block))),
         ]
@@ -126,7 +177,8 @@ def _date(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _sha1(data: bytes) -> str:
+def payload_digest(data: bytes) -> str:
+    """A digest as WARC files write it: SHA-1 in Base32, which is what tools compare."""
     return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
 
 

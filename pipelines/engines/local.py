@@ -36,7 +36,7 @@ Job = Callable[[Care], Call]
 class LocalEngine:
     """Runs tasks in `workers` processes, or in this process when `isolate` is false and there is one worker.
 
-    A worker that dies costs the task it was at, which is tried again; records that kill are found by halving batches.
+    The largest shards go first. A worker that dies costs the task it was at, which is tried again; records that kill are found by halving batches.
     Rows beyond `memory` bytes (for all workers together) are sorted on disk.
     """
 
@@ -67,7 +67,7 @@ class LocalEngine:
         spills.mkdir(parents=True, exist_ok=True)
         result = PlanResult(files={name: [] for name in plan.outputs})
         if plan.group is None:
-            jobs = {part_key(plan, shard.index): self._shard_job(plan, shard, folder) for shard in plan.shards}
+            jobs = {part_key(plan, shard.index): self._shard_job(plan, shard, folder) for shard in largest_first(plan)}
             finished = self._all(plan.name, jobs, notes, spills, result)
             result.received = sum(one.received for one in finished)
         else:
@@ -88,7 +88,7 @@ class LocalEngine:
         def write(shard: Shard) -> Job:
             return lambda care: (_spill_shard, (plan, shard, spills, care, self._memory))
 
-        writes = {f"map-{shard.index:05d}": write(shard) for shard in plan.shards}
+        writes = {f"map-{shard.index:05d}": write(shard) for shard in largest_first(plan)}
         written = self._all(plan.name + " · read", writes, Notes(spills), spills, result)
         result.received = sum(one.received for one in written)
         runs: dict[int, list[Path]] = {number: [] for number in range(plan.group.partitions)}
@@ -103,7 +103,7 @@ class LocalEngine:
         return self._all(plan.name, reads, notes, spills, result)
 
     def _all(self, label: str, jobs: dict[str, Job], notes: Notes, marks: Path, result: PlanResult) -> list[TaskResult]:
-        """Run jobs that have no note yet; return all results in the order given."""
+        """Run jobs that have no note yet, in the order given; return all results in the order of their numbers."""
         done = {key: found for key in jobs if (found := notes.get(key)) is not None}
         result.reused_tasks += len(done)
         self._progress(label, len(done), len(jobs))
@@ -111,7 +111,7 @@ class LocalEngine:
             notes.put(key, one)
             done[key] = one
             self._progress(label, len(done), len(jobs))
-        return [done[key] for key in jobs]
+        return [done[key] for key in sorted(jobs, key=lambda key: int(key.rpartition("-")[2]))]
 
     def _results(self, jobs: dict[str, Job], marks: Path) -> Iterator[tuple[str, TaskResult]]:
         if self._pool is None:
@@ -147,6 +147,11 @@ class LocalEngine:
         """Stop the workers."""
         if self._pool is not None:
             self._pool.close()
+
+
+def largest_first(plan: Plan) -> list[Shard]:
+    """Order shards by size, so that none of the long tasks is the last to begin."""
+    return sorted(plan.shards, key=lambda shard: (-shard.bytes, shard.index))
 
 
 def _place(mark: Path) -> Place:

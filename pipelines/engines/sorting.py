@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from pipelines.document import concat
 from pipelines.ledger import sort
 
-MERGE_ROWS = 8192
-"""Rows that a merge reads ahead from each run, at most."""
+MERGE_BYTES = 1 << 20
+"""About what a merge reads ahead from each run."""
 
 
 def write_ipc(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
@@ -21,7 +21,7 @@ def write_ipc(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None
     temporary = path.with_suffix(".tmp")
     with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for table in tables:
-            writer.write_table(table, max_chunksize=MERGE_ROWS)
+            writer.write_table(table, max_chunksize=max(1, table.num_rows * MERGE_BYTES // max(1, table.nbytes)))
     temporary.rename(path)
 
 
@@ -115,23 +115,24 @@ def merged(runs: Sequence[Iterator[pa.Table]], keys: Sequence[str]) -> Iterator[
     return
 
 
-def whole_groups(tables: Iterable[pa.Table], key: Sequence[str], rows: int) -> Iterator[pa.Table]:
-    """Cut a stream that is sorted by `key` into tables of about `rows` rows that never part equal keys."""
+def whole_groups(tables: Iterable[pa.Table], key: Sequence[str], size: int) -> Iterator[pa.Table]:
+    """Cut a stream that is sorted by `key` into tables of about `size` bytes that never part equal keys."""
     held: list[pa.Table] = []
-    count, enough = 0, rows
+    count, enough = 0, size
     for table in tables:
         if not table.num_rows:
             continue
         held.append(table)
-        count += table.num_rows
+        count += table.nbytes
         if count < enough:
             continue
         whole = pa.concat_tables(held)
         at = last_group(whole, key)
         if at:
             yield whole.slice(0, at)
-        held, count = [whole.slice(at)], whole.num_rows - at
-        enough = max(rows, 2 * count)  # one group larger than a table: looked through a few times, not at every piece
+        held = [whole.slice(at)]
+        count = held[0].nbytes
+        enough = max(size, 2 * count)  # one group larger than a table: looked through a few times, not at every piece
     if held:
         yield pa.concat_tables(held)
 

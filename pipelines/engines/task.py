@@ -17,8 +17,8 @@ from pipelines.storage import FileEntry, scratch, size, write_bytes, write_part
 
 log = logging.getLogger(__name__)
 
-EMIT_ROWS = 16_384
-"""Rows, at least, of the whole groups that `emit` is given at a time."""
+EMIT_BYTES = 16 << 20
+"""About the bytes of the whole groups that `emit` is given at a time."""
 MEMORY = 1 << 30
 """Bytes of rows that a task holds before it sorts on disk, where the engine does not say."""
 
@@ -183,7 +183,7 @@ def run_partition(
     `batches` are the partition's rows in the order of the plan's `group.sort`, cut anywhere.
     """
     assert plan.group is not None
-    groups = whole_groups(batches, plan.group.key, EMIT_ROWS)
+    groups = whole_groups(batches, plan.group.key, EMIT_BYTES)
     return write_batches(plan, partition, groups, folder, care, memory)
 
 

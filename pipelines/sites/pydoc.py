@@ -48,10 +48,9 @@ def serve(front: bool = True) -> Generator[Site]:
     command = [sys.executable, "-I", "-S", "-W", "ignore", str(_PROGRAM)]
     if not front:
         command.append("--bare")
-    # BROWSER and DISPLAY: nothing may open a window, whatever a module does on import.
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONSTARTUP")
-    }
+    # os.html shows the environment: nothing of this machine's may stand there. No DISPLAY, and a BROWSER that does
+    # nothing: no window may open, whatever a module does on import.
+    environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     environment["BROWSER"] = "true"
     with tempfile.TemporaryDirectory(prefix="pomona-pydoc-") as folder:
         process = subprocess.Popen(

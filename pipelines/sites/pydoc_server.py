@@ -38,6 +38,7 @@ _TEST_PARTS = frozenset({"test", "tests", "idle_test"})
 _TEST_NAMES = ("_test", "_xxtest", "xxlimited", "xxsubtype", "_ctypes_test")
 
 _LINK = re.compile(r'<a href="([A-Za-z0-9_.-]+)\.html(?:#[^"]*)?">(.*?)</a>', re.DOTALL)
+_ADDRESS = re.compile(r"(?<= at )0x[0-9A-Fa-f]+|(?<=&nbsp;at&nbsp;)0x[0-9A-Fa-f]+")
 _COPIES = ("json", "textwrap")
 _EXTRA = """<p>Elsewhere on this site:
 <a href="copies/json.html">a copy of json</a>, <a href="copies/textwrap.html">a copy of textwrap</a>,
@@ -102,6 +103,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         # What tells of this machine rather than of Python: its system and where its files lie.
         for told, instead in ((_SYSTEM, ""), (_LIBRARY, "Lib")):
             page = page.replace(told, instead)
+        page = _ADDRESS.sub("0x0", page)  # of objects in memory: they would make each crawl's page another one
         linked = _LINK.sub(lambda found: found.group(2) if left_out(found.group(1)) else found.group(0), page)
         return linked.encode("utf-8", "replace")
 

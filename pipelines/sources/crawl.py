@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines import storage
 from pipelines.crawl.config import CrawlConfig
-from pipelines.crawl.folder import FORMAT, LEDGER, MANIFEST, PAGES
+from pipelines.crawl.folder import MANIFEST, PAGES, read_manifest
 from pipelines.sources.record import Outcome, Unit
 from pipelines.sources.source import SourceFields
-from pipelines.sources.warc import HTML_TYPES, MAX_RECORD_BYTES, ArchiveReader
+from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
+from pipelines.sources.warc import HTML_TYPES, MAX_RECORD_BYTES, read_place
 
 
 class CrawlSource(CrawlConfig, SourceFields):
@@ -28,6 +28,9 @@ class CrawlSource(CrawlConfig, SourceFields):
     max_record_bytes: Annotated[int, Field(ge=1, description="Longest page when it is read back.")] = MAX_RECORD_BYTES
 
     license: Annotated[str | None, Field(description="SPDX licence of the site, where one is known.")] = None
+    split_bytes: Annotated[int, Field(ge=1, description="Stored bytes of a file that one worker reads, about.")] = (
+        SPLIT_BYTES
+    )
 
     def config(self) -> CrawlConfig:
         """The crawl to run, its ledger rows under this source's name."""
@@ -36,22 +39,26 @@ class CrawlSource(CrawlConfig, SourceFields):
 
     def recorded(self, folder: Path) -> RecordedCrawl:
         """The source that reads a finished crawl."""
-        return RecordedCrawl(folder, self.content_types, self.max_record_bytes, self.license)
+        return RecordedCrawl(folder, self.content_types, self.max_record_bytes, self.license, self.split_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCrawl:
     """The kept pages of a finished crawl. A page the crawl kept is one record here: their counts are equal.
 
+    After an update these are the pages that stand as they were stored and the new ones. A file is read by the same
+    units as before the update, except those from which a record was withdrawn: their digest is another.
+
     Args:
         folder: what `crawl` wrote.
-        content_types, max_record_bytes: as in `WarcSource`.
+        content_types, max_record_bytes, split_bytes: as in `WarcSource`.
     """
 
     folder: Path
     content_types: tuple[str, ...] = HTML_TYPES
     max_record_bytes: int = MAX_RECORD_BYTES
     license: str | None = None
+    split_bytes: int = SPLIT_BYTES
 
     def manifest(self) -> dict[str, Any]:
         """crawl.json.
@@ -60,33 +67,24 @@ class RecordedCrawl:
             FileNotFoundError: the folder holds no finished crawl.
             ValueError: crawl.json is damaged or of another format.
         """
-        path = self.folder / MANIFEST
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{self.folder}: no finished crawl here ({MANIFEST} is missing); "
-                "run `pomona crawl RECIPE --out DIR` to its end first"
-            )
-        manifest = storage.read_json(path)
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise ValueError(
-                f"{path}: format is {manifest.get('format') if isinstance(manifest, dict) else None!r}, "
-                f"expected {FORMAT!r}"
-            )
-        return manifest
+        return read_manifest(self.folder)
 
     @property
     def ledger(self) -> Path:
-        """The crawl's ledger (Parquet, the ledger's schema)."""
-        return self.folder / LEDGER
-
-    def units(self) -> list[Unit]:
-        """One unit a WARC file of kept pages, in the order in which they were written.
+        """The crawl's ledger (Parquet, the ledger's schema).
 
         Raises:
-            FileNotFoundError, ValueError: see `manifest`; also a file that is missing or has another size than
-            recorded.
+            FileNotFoundError, ValueError: see `manifest`.
         """
-        units: list[Unit] = []
+        return self.folder / self.manifest()["ledger"]["path"]
+
+    def units(self) -> list[Unit]:
+        """The WARC files of kept pages, in the order in which they were written; a long one is several units.
+
+        Raises:
+            FileNotFoundError, ValueError: see `manifest`; also a file that is missing.
+        """
+        files: list[ArchiveFile] = []
         for file in self.manifest()["files"]:
             if not file["path"].startswith(f"{PAGES}/"):
                 continue
@@ -94,11 +92,11 @@ class RecordedCrawl:
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: named by {MANIFEST}, but missing; crawl again or restore it")
             # A file damaged since then is read as far as it goes; its digest must not be taken for the recorded one.
-            digest = file["sha256"] if path.stat().st_size == file["bytes"] else storage.sha256(path)
-            units.append(Unit(path.name, digest, path.stat().st_size, str(path)))
-        return units
+            digest = file["sha256"] if path.stat().st_size == file["bytes"] else None
+            without = tuple(record["offset"] for record in file.get("withdrawn", []))
+            files.append(ArchiveFile(path, path.name, digest, without))
+        return archive_units(files, self.split_bytes)
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
-        """The pages of one WARC file, in its order."""
-        reader = ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license)
-        yield from reader.read(Path(unit.payload))
+        """The pages of one unit, in its file's order."""
+        return read_place(Place.of(unit.payload), self.max_record_bytes, self.content_types, self.license)

@@ -7,9 +7,8 @@ dropped, each with its type. Every damaged place is one failure that names the f
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +17,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.crawl.content_coding import ContentCodingError, decode_content
-from pipelines.sources.archive import ArchiveRecord, Damage, read_archive
+from pipelines.sources.archive import WHOLE, ArchiveRecord, Span, read_archive
+from pipelines.sources.archive_input import Damage
 from pipelines.sources.http_message import BadHttpError, HttpMessage
 from pipelines.sources.record import Failure, Outcome, Record, Refusal, Rights, Unit
 from pipelines.sources.source import SourceFields
+from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
 
 MAX_RECORD_BYTES = 20_000_000
 """Longest page in bytes, as stored and when decoded."""
@@ -46,29 +47,40 @@ class WarcSource(SourceFields):
     content_types: tuple[str, ...] = (*HTML_TYPES, "text/plain")
     license: Annotated[str | None, Field(description="SPDX licence of all pages, where one is known.")] = None
 
+    split_bytes: Annotated[int, Field(ge=1, description="Stored bytes of a file that one worker reads, about.")] = (
+        SPLIT_BYTES
+    )
+
     def units(self) -> list[Unit]:
-        """One unit a file, ordered by path.
+        """The files, ordered by path; one longer than `split_bytes` is several units.
 
         Raises:
             FileNotFoundError: a path does not exist, or a folder holds no archive.
         """
-        units: list[Unit] = []
+        files: list[tuple[Path, str]] = []
         for path in self.paths:
             if path.is_dir():
                 found = sorted(file for file in path.rglob("*") if _is_archive(file))
                 if not found:
                     raise FileNotFoundError(f"{path}: no *.warc, *.warc.gz, *.arc or *.arc.gz file in this folder")
-                units.extend(archive_unit(file, file.relative_to(path).as_posix()) for file in found)
+                files.extend((file, file.relative_to(path).as_posix()) for file in found)
             elif path.exists():
-                units.append(archive_unit(path, path.name))
+                files.append((path, path.name))
             else:
                 raise FileNotFoundError(f"{path}: no such file or folder (sources.{self.name}.paths)")
-        return _uniquely_named(units)
+        return archive_units(_uniquely_named(files), self.split_bytes)
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
-        """The outcomes of one file, in its order."""
-        reader = ArchiveReader(unit.name, self.max_record_bytes, self.content_types, self.license)
-        yield from reader.read(Path(unit.payload))
+        """The outcomes of one unit, in its file's order."""
+        return read_place(Place.of(unit.payload), self.max_record_bytes, self.content_types, self.license)
+
+
+def read_place(
+    place: Place, max_record_bytes: int, content_types: tuple[str, ...], licence: str | None
+) -> Iterator[Outcome]:
+    """The outcomes of what a unit of archives covers."""
+    reader = ArchiveReader(place.name, max_record_bytes, content_types, licence)
+    return reader.read(place.path, place.span, place.without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +92,25 @@ class ArchiveReader:
     content_types: tuple[str, ...] = HTML_TYPES
     license: str | None = None
 
-    def read(self, path: Path) -> Iterator[Outcome]:
-        """The outcomes of a file, in its order; never raises for what the bytes are."""
+    def read(self, path: Path, span: Span = WHOLE, without: Set[int] = frozenset()) -> Iterator[Outcome]:
+        """The outcomes of a file, in its order; never raises for what the bytes are.
+
+        Args:
+            path: the file.
+            span: the part of it that is read.
+            without: offsets of records that are passed over.
+        """
         places: dict[int, int] = {}
         with path.open("rb") as stream:
             # A block is a header and a body: the header gets room of its own, so that the limit is the body's.
-            for found in read_archive(stream, self.max_record_bytes + (1 << 16)):
+            for found in read_archive(stream, self.max_record_bytes + (1 << 16), span):
                 if isinstance(found, Damage):
                     evidence = {"file": self.name, "offset": found.offset, "detail": found.detail}
                     # A gzip member can hold several damaged places; each is a record of its own in the ledger.
                     places[found.offset] = places.get(found.offset, 0) + 1
                     again = f"~{places[found.offset]}" if places[found.offset] > 1 else ""
                     yield Failure(f"{self.name}#offset={found.offset}{again}", b"", "damaged-archive", evidence)
-                elif found.kind not in _DESCRIBING:
+                elif found.kind not in _DESCRIBING and found.offset not in without:
                     yield self._outcome(found)
 
     def _outcome(self, record: ArchiveRecord) -> Outcome:
@@ -129,13 +147,6 @@ class ArchiveReader:
             rights=_rights(record, message),
             metadata={"archive": self.name, "offset": record.offset},
         )
-
-
-def archive_unit(path: Path, name: str) -> Unit:
-    """A unit for one archive file; its digest is the file's SHA-256."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Unit(name, digest, path.stat().st_size, str(path))
 
 
 def fetched_at(date: str) -> datetime | None:
@@ -176,12 +187,12 @@ def _is_archive(path: Path) -> bool:
     return path.is_file() and name.endswith((".warc", ".warc.gz", ".arc", ".arc.gz"))
 
 
-def _uniquely_named(units: list[Unit]) -> list[Unit]:
+def _uniquely_named(files: list[tuple[Path, str]]) -> list[ArchiveFile]:
     """Files of one name from several folders are told apart by a number."""
     seen: dict[str, int] = {}
-    named: list[Unit] = []
-    for unit in units:
-        seen[unit.name] = seen.get(unit.name, 0) + 1
-        again = f"~{seen[unit.name]}" if seen[unit.name] > 1 else ""
-        named.append(Unit(unit.name + again, unit.digest, unit.bytes, unit.payload))
+    named: list[ArchiveFile] = []
+    for path, name in files:
+        seen[name] = seen.get(name, 0) + 1
+        again = f"~{seen[name]}" if seen[name] > 1 else ""
+        named.append(ArchiveFile(path, name + again))
     return named

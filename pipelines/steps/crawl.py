@@ -35,6 +35,8 @@ def record(
 ) -> RecordedCrawl:
     """Return a source's recorded crawl, crawling now only when no folder was given and none is finished.
 
+    With `update`, a finished crawl of our own is brought up to date: what is unchanged is not fetched again.
+
     Raises RunFailed when a folder was given that holds no finished crawl.
     """
     folder = folder_of(source.name, given, own)
@@ -48,7 +50,7 @@ def record(
                 total = min(now.done + now.waiting, source.max_pages)
                 told(source.name, now.done, total, f"{rate:.0f} pages/s, {now.bytes / 1e6:.1f} MB")
 
-        crawl(source.config(), folder, progress)
+        crawl(source.config(), folder, progress, previous=folder if update else None)
     try:
         recorded.manifest()
     except (FileNotFoundError, ValueError) as error:

@@ -199,8 +199,6 @@ class Steps:
             resumed = bool(children(folder / "_tasks"))
             done = body(folder, lineage)
             done.account.check(f"step {name}")
-            for files in done.outputs.values():
-                files.sort(key=lambda entry: entry.path)
             write_json(
                 folder / MANIFEST,
                 {

@@ -62,7 +62,7 @@ def test_merged_streams_are_one_sort(streams: list, rows: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(row, max_size=60), st.integers(1, 9), st.integers(1, 20))
+@given(st.lists(row, max_size=60), st.integers(1, 9), st.integers(1, 500))
 def test_groups_are_never_parted_and_nothing_is_lost(rows: list, piece: int, least: int) -> None:
     whole = sort(table(rows), KEYS)
     tables = list(whole_groups(regrouped([whole], piece), ("key", "at"), least))
