@@ -1,4 +1,4 @@
-"""The command line: `pomona build`, `crawl`, `why`, `report`, `train`, `generate`, `eval`, `doctor`.
+"""The command line: `pomona build`, `crawl`, `why`, `report`, `runs`, `train`, `jobs`, `schedule` and more.
 
 Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Everything heavy is imported inside its command.
 """
@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from pipelines.runs.cli import app as runs_app
+from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
+from pipelines.schedule.cli import schedule
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
+from trainer.jobs.cli import app as jobs_app
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -32,7 +36,7 @@ console = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(help="A run folder that `pomona build` made.", show_default=False)]
+RunFolder = Annotated[str, typer.Argument(help="A run folder, or URL, that `pomona build` made.", show_default=False)]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one field: path=value, for example `--set heldout.fraction=0.02`."),
@@ -51,6 +55,9 @@ EngineOptions = Annotated[
     list[str] | None,
     typer.Option("--option", help="An option for Beam's runner, such as `runner=FlinkRunner` (may be repeated)."),
 ]
+
+Submit = Annotated[str | None, typer.Option(help="Run as a job: local or ray.", show_default=False)]
+Follow = Annotated[bool, typer.Option(help="Follow a submitted job's log; Ctrl-C leaves it running.")]
 
 
 def main() -> None:
@@ -116,9 +123,20 @@ def build(
         bool, typer.Option("--update", help="Crawl again what was crawled before, fetching only what is new.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what it would cost.")] = False,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            "--price-per-core-hour",
+            min=0,
+            envvar="POMONA_PRICE_PER_CORE_HOUR",
+            help="For the cost that --dry-run says.",
+        ),
+    ] = None,
     verify: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the tasks to run twice and compare, such as 0.05.")
     ] = 0.0,
+    submit: Submit = None,
+    follow: Follow = True,
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -129,10 +147,27 @@ def build(
     from pipelines.recipe_errors import RecipeError
     from pipelines.storage import at, exists
 
+    if submit is not None:
+        from pipelines.jobs.build import submit_build
+
+        options = {
+            "--out": out, "--crawl": crawl, "--store": store, "--engine": engine, "--workers": workers,
+            "--memory": memory, "--address": address, "--option": option, "--update": update,
+            "--verify": verify or None, "--set": set_,
+        }  # fmt: skip
+        raise typer.Exit(submit_build(recipe, options, to=submit, follow=follow, as_json=as_json))
     loaded = _load(recipe, set_)
     if crawl is not None and not exists(at(crawl)):
         raise RecipeError([f"--crawl {crawl}: no such folder; `pomona crawl {recipe} --out {crawl}` records one"])
     folder = at(out) if out else Path("runs") / loaded.name
+    if dry_run:
+        from pipelines import dry_run as told
+        from pipelines import estimate
+
+        planned = runs.Options(folder, at(crawl) if crawl else None, at(store) if store else None, update)
+        found = estimate.estimate(loaded, planned, estimate.Standing.of(engine, workers), price)
+        told.tell(found, as_json)
+        return
     with Bars(console) as bars:
         options = runs.Options(
             folder,
@@ -176,9 +211,11 @@ def _step_line(done: Finished) -> str:
 def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from pipelines.storage import read_json
+
     table = Table("stage", "source", "tokens", "target", "realised", "epochs", box=None)
     for stage in described["stages"]:
-        manifest = json.loads((folder / "mixture" / stage / "manifest.json").read_bytes())
+        manifest = read_json(folder / "mixture" / stage / "manifest.json")
         for source, tokens in manifest["tokens"].items():
             table.add_row(
                 stage,
@@ -231,9 +268,10 @@ def why(
     """Tell everything known of one record, kept or not: values, thresholds, the duplicate's parent, robots rules."""
     from pipelines import why as stories
     from pipelines.recipe_errors import RecipeError
+    from pipelines.storage import at
 
     try:
-        story = stories.why(run, key)
+        story = stories.why(at(run), key)
     except stories.UnknownRecord as error:
         raise RecipeError([str(error)]) from error
     if as_json:
@@ -248,10 +286,12 @@ def report(run: RunFolder) -> None:
     from pipelines import card
     from pipelines import report as pages
     from pipelines import run as runs
+    from pipelines.storage import at
 
-    runs.read(run)
-    card.write(run)
-    print(pages.write(run))
+    folder = at(run)
+    runs.read(folder)
+    card.write(folder)
+    print(pages.write(folder))
 
 
 @app.command(epilog="Example: pomona train recipes/sample.yaml")
@@ -263,6 +303,10 @@ def train(
     ] = None,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage (may be repeated).")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = True,
+    submit: Submit = None,
+    address: Annotated[str | None, typer.Option(help="The cluster to submit to.", show_default=False)] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="GPUs that a submitted job asks for.")] = None,
+    follow: Follow = True,
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -275,6 +319,13 @@ def train(
     config, problems = check_train(file)
     if config is None:
         raise RecipeError(problems)
+    if submit is not None:
+        from trainer.jobs.submit import submit_train
+
+        options = {"--run": run, "--mixture": mixture, "--stage": stage, "--no-resume": not resume, "--set": set_}
+        raise typer.Exit(
+            submit_train(recipe, options, to=submit, address=address, gpus=gpus, follow=follow, as_json=as_json)
+        )
     folder = mixture or run or Path("runs") / str(file.value.get("name", recipe.stem))
     if not (folder / "tokens").is_dir():
         raise RecipeError([f"{folder}: no tokens/ here; `pomona build {recipe}` makes them"])
@@ -291,6 +342,9 @@ def train(
 
 app.command("generate")(generate_command)
 app.command("eval")(eval_command)
+app.add_typer(runs_app, name="runs")
+app.add_typer(jobs_app, name="jobs")
+app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 
-PACKAGES = ("pyarrow", "numba", "trafilatura", "tokenizers", "torch", "ray", "apache-beam", "datatrove")
+PACKAGES = ("pyarrow", "numba", "trafilatura", "tokenizers", "torch", "ray", "apache-beam", "s3fs", "datatrove")
 
 
 def examine() -> dict[str, str]:
@@ -24,7 +24,20 @@ def examine() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     found["device"] = _device()
+    found["scratch"] = _scratch()
     return found
+
+
+def _scratch() -> str:
+    """Where files go that a store cannot hold, and the room there; POMONA_SCRATCH names another place."""
+    from pipelines.storage import room
+    from pipelines.storage.space import root
+
+    try:
+        place = root()
+    except OSError as error:
+        return f"not usable: {error}; set POMONA_SCRATCH"
+    return f"{place} ({(room(place) or 0) / 2**30:.1f} GiB free)"
 
 
 def _device() -> str:

@@ -19,6 +19,7 @@ from pipelines.sources.crawl import CrawlSource
 from pipelines.sources.record import Source
 from pipelines.steps.step import Finished, RunFailed, Steps, library_versions
 from pipelines.storage import (
+    Hold,
     check_writable,
     children,
     digest_of,
@@ -73,9 +74,13 @@ class Run:
     finished: list[Finished] = field(default_factory=list[Finished])
     crawls: dict[str, Path] = field(default_factory=dict[str, Path])
     inputs: dict[str, str] = field(default_factory=dict[str, str])
+    hold: Hold | None = None
+    """The lock on the run folder, which a store can take away."""
 
     def note(self, done: Finished) -> Finished:
-        """Record a finished step; stop the run when too much failed in it."""
+        """Record a finished step; stop the run when too much failed in it, or the run folder is another's by now."""
+        if self.hold is not None:
+            self.hold.check()
         self.finished.append(done)
         self.options.told(done)
         account = done.account
@@ -104,8 +109,10 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
     check_writable(options.out)
     if options.store is not None:
         check_writable(options.store)
-    with lock(options.out, f"pomona build {recipe.name}"):
-        return _build(prepare(recipe, options, engine))
+    with lock(options.out, f"pomona build {recipe.name}") as hold:
+        run = prepare(recipe, options, engine)
+        run.hold = hold
+        return _build(run)
 
 
 def flow(run: Run) -> Made:

@@ -45,6 +45,8 @@ def test_commands_and_options_exist(page: Path) -> None:
             continue
         words = shlex.split(line.partition("#")[0])
         command = group.commands[words[1]]
+        if hasattr(command, "commands"):  # `pomona jobs logs`
+            command = command.commands[words[2]]
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words[2:] if word.startswith("--")} <= known, line
 

@@ -104,9 +104,14 @@ def test_sums_close_in_every_step_and_agree_with_the_ledger(run: Path) -> None:
         assert kept[before] == next(step["in"] for step in steps if step["name"] == after)
 
 
-def test_worker_counts_and_repeats_give_the_same_bytes(run: Path, crawl: Path, tmp_path: Path) -> None:
-    pomona("build", SAMPLE, "--crawl", crawl, "--out", tmp_path / "two", "--workers", "2")
-    assert bytes_of(tmp_path / "two", *PRODUCT) == bytes_of(run, *PRODUCT)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("engine", ["local", "ray", "beam"])
+def test_engines_and_worker_counts_give_the_same_bytes(
+    run: Path, crawl: Path, tmp_path: Path, engine: str, workers: int
+) -> None:
+    flags = ("--engine", engine, "--workers", str(workers))
+    pomona("build", SAMPLE, "--crawl", crawl, "--out", tmp_path / "other", *flags)
+    assert bytes_of(tmp_path / "other", *PRODUCT) == bytes_of(run, *PRODUCT)
 
 
 def test_killed_and_started_again_it_gives_the_same_bytes_and_repeats_nothing(

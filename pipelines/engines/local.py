@@ -36,8 +36,8 @@ Job = Callable[[Care], Call]
 class LocalEngine:
     """Runs tasks in `workers` processes, or in this process when `isolate` is false and there is one worker.
 
-    The largest shards go first. A worker that dies costs the task it was at, which is tried again; records that kill are found by halving batches.
-    Rows beyond `memory` bytes (for all workers together) are sorted on disk.
+    The largest shards go first. A worker that dies costs the task it was at, which is tried again; records that kill
+    are found by halving batches. Rows beyond `memory` bytes (for all workers together) are sorted on disk.
     """
 
     name = "local"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.document import concat
 from pipelines.ledger import sort
+from pipelines.storage import full_disk_named
 
 MERGE_BYTES = 1 << 20
 """About what a merge reads ahead from each run."""
@@ -19,7 +20,11 @@ MERGE_BYTES = 1 << 20
 def write_ipc(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write a spill: Arrow IPC, because it is read back once, by mapping it into memory that processes share."""
     temporary = path.with_suffix(".tmp")
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with (
+        full_disk_named(path),
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
         for table in tables:
             writer.write_table(table, max_chunksize=max(1, table.num_rows * MERGE_BYTES // max(1, table.nbytes)))
     temporary.rename(path)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipelines.engines.care import Care, Place
 from pipelines.engines.plan import Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.sorting import Sorter, whole_groups
-from pipelines.storage import FileEntry, scratch, size, write_bytes, write_part
+from pipelines.storage import FileEntry, read_bytes, scratch, size, write_bytes, write_part
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Notes:
         """Return what a task left, None where it has to run."""
         note = self._notes / f"{key}.json"
         try:
-            found = TaskResult.model_validate_json(note.read_bytes())
+            found = TaskResult.model_validate_json(read_bytes(note))
         except FileNotFoundError:
             return None
         except ValidationError:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from pipelines.crawl.folder import MANIFEST
 from pipelines.engines.plan import GroupBy, Plan, Shard, Tables
 from pipelines.ledger import LEDGER_SCHEMA
 from pipelines.sources.crawl import CrawlSource, RecordedCrawl
 from pipelines.sources.record import Outcome, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, Finished, RunFailed, Steps, by_id
-from pipelines.storage import at, read_table, sha256, size
+from pipelines.storage import at, exists, is_remote, local_copy, publish, read_table, scratch, sha256, size
 
 CrawlTold = Callable[[str, int, int, str], None]
 """Told of a crawl: source, pages done, pages in all as far as known, a note."""
@@ -27,7 +30,7 @@ def folder_of(source: str, given: Path | None, own: Path) -> Path:
     """
     if given is None:
         return own / source
-    return given if (given / "crawl.json").is_file() else given / source
+    return given if exists(given / MANIFEST) else given / source
 
 
 def record(
@@ -50,12 +53,34 @@ def record(
                 total = min(now.done + now.waiting, source.max_pages)
                 told(source.name, now.done, total, f"{rate:.0f} pages/s, {now.bytes / 1e6:.1f} MB")
 
-        crawl(source.config(), folder, progress, previous=folder if update else None)
+        with _place(folder) as place:
+            crawl(source.config(), place, progress, previous=place if update else None)
     try:
         recorded.manifest()
     except (FileNotFoundError, ValueError) as error:
         raise RunFailed(f"crawl of {source.name}: {error}") from error
     return recorded
+
+
+@contextmanager
+def _place(folder: Path) -> Generator[Path]:
+    """Yield where to crawl to: the folder itself, or one on this machine whose files then go to the store.
+
+    A crawl appends to its files, which a store cannot. Its manifest goes last, so that readers see a whole crawl.
+    """
+    if not is_remote(folder):
+        yield folder
+        return
+    place = scratch(folder, "crawl")
+    if exists(folder / MANIFEST) and not exists(place / MANIFEST):
+        with local_copy(folder) as had:
+            shutil.copytree(had, place, dirs_exist_ok=True)
+    yield place
+    files = [path for path in sorted(place.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    for path in sorted(files, key=lambda one: one.name == MANIFEST):
+        target = folder / path.relative_to(place).as_posix()
+        if path.name == MANIFEST or size(target) != path.stat().st_size:
+            publish(path, target)
 
 
 def planned(source: CrawlSource, given: Path | None, own: Path) -> RecordedCrawl | None:

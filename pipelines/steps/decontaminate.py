@@ -17,7 +17,7 @@ from pipelines.engines.plan import Output, Plan, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import BenchmarkUse, Decontaminate
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, StepErrors, Steps, partition_shards
-from pipelines.storage import at, local_copy, publish, remove, sha256
+from pipelines.storage import at, local_copy, publish_folder, remove, sha256
 
 STEP = "05-decontaminate"
 EXCERPT = 300
@@ -51,13 +51,13 @@ def _index(path: str) -> Any:
 
 @dataclass(frozen=True)
 class Scan:
-    """Drops documents in which a benchmark item was found."""
+    """Drops documents in which a benchmark item was found; without an index there is nothing to find."""
 
-    index: str
+    index: str | None
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return clean documents and the ledger with the spans."""
-        hits = _index(self.index).scan(table["text"]).to_pylist()
+        hits = _index(self.index).scan(table["text"]).to_pylist() if self.index else []
         by_row: dict[int, list[dict[str, Any]]] = {}
         for hit in hits:
             by_row.setdefault(hit["row"], []).append(hit)
@@ -96,25 +96,29 @@ def identity(use: BenchmarkUse) -> str:
     return f"{use.name}:{use.package}:{importlib.metadata.version(use.package)}:{','.join(use.tasks)}"
 
 
+def _build_index(loaded: list[Any], method: str, path: Path) -> tuple[str, int]:
+    """Build the index of benchmark items and keep it with the step; return its place and how many cannot be checked."""
+    from decontam import Index
+
+    index = Index.build(loaded, method)
+    remove(path)  # an earlier try was cut off
+    with tempfile.TemporaryDirectory(prefix="pomona-index-") as temporary:
+        index.save(Path(temporary) / "index")
+        publish_folder(Path(temporary) / "index", path)
+    return str(path), len(index.not_checkable)
+
+
 def run(steps: Steps, settings: Decontaminate, documents: Finished) -> Finished:
     """Run the step."""
 
     def body(folder: Path, _: str) -> Body:
-        from decontam import Index
-
         loaded = benchmarks(settings)
-        index = Index.build(loaded, settings.method)
-        path = folder / "index"
-        remove(path)  # an earlier try was cut off
-        with tempfile.TemporaryDirectory(prefix="pomona-index-") as temporary:
-            index.save(Path(temporary) / "index")
-            for file in sorted((Path(temporary) / "index").iterdir()):
-                publish(file, path / file.name)
+        path, not_checkable = _build_index(loaded, settings.method, folder / "index") if loaded else (None, 0)
         plan = Plan(
             STEP,
             partition_shards([documents.parts("documents")]),
             ReadParts(),
-            Scan(str(path)),
+            Scan(path),
             {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
             conserve=("ledger",),
@@ -123,7 +127,7 @@ def run(steps: Steps, settings: Decontaminate, documents: Finished) -> Finished:
         done.facts = {
             "method": settings.method,
             "benchmarks": [{"name": one.name, "items": one.items.num_rows} for one in loaded],
-            "not_checkable": len(index.not_checkable),
+            "not_checkable": not_checkable,
         }
         return done
 

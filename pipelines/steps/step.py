@@ -65,8 +65,9 @@ TASK_CODE = (
     "pipelines.engines.plan",
     "pipelines.engines.sorting",
     "pipelines.engines.task",
+    "pipelines.storage.parquet",
 )
-"""What of the engines decides bytes; the engines themselves must not."""
+"""What of engines and storage decides bytes; the engines themselves must not."""
 
 
 WAIT_SECONDS = 1.0

@@ -1,0 +1,1 @@
+"""Builds that run as jobs; what runs jobs is in `trainer.jobs`."""

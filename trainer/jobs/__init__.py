@@ -1,0 +1,1 @@
+"""Commands that run as jobs: detached on this machine or on a Ray cluster, followed and cancelled."""
