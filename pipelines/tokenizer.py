@@ -6,7 +6,8 @@ It is trained and run by the `tokenizers` library; this file only says which one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -26,7 +27,7 @@ ALPHABET = 1024
 """Characters that get a token of their own; rarer ones are written as their UTF-8 bytes."""
 
 
-def train(texts: Iterator[str], vocab_size: int, length: int | None = None) -> Tokenizer:
+def train(texts: Sequence[str], vocab_size: int) -> Tokenizer:
     """Train a byte-fallback BPE tokenizer with ids 0-2 special, 3-258 the bytes, then characters and merges.
 
     Equal texts in equal order give equal vocabularies. Byte tokens and special tokens are never matched in a text: a
@@ -34,14 +35,25 @@ def train(texts: Iterator[str], vocab_size: int, length: int | None = None) -> T
     """
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=False))
     tokenizer.pre_tokenizer = _pre_tokenizer()
+    alphabet = characters(texts, min(ALPHABET, max(1, vocab_size - len(SPECIAL) - len(BYTES))))
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[*SPECIAL, *BYTES],
-        limit_alphabet=min(ALPHABET, max(1, vocab_size - len(SPECIAL) - len(BYTES))),
+        # Left to itself the trainer breaks ties among equally rare characters differently in every process.
+        initial_alphabet=alphabet,
+        limit_alphabet=max(1, len(alphabet)),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer, length=length)
+    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
     return _finished(tokenizer)
+
+
+def characters(texts: Sequence[str], limit: int) -> list[str]:
+    """Return the most frequent characters, at most `limit`; of equally frequent ones those of lower code points."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    return sorted(sorted(counts, key=lambda one: (-counts[one], one))[:limit])
 
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:

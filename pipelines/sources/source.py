@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from pipelines import storage
+
+
+def _place(value: Any) -> Path:
+    if not isinstance(value, str | Path) and not hasattr(value, "path"):
+        raise ValueError(f"expected a path or an address, found {value!r}")
+    try:
+        return storage.at(value)
+    except storage.StorageError as error:
+        raise ValueError(str(error)) from error
+
+
+Location = Annotated[Path, PlainValidator(_place), PlainSerializer(str, when_used="json")]
+"""A file or folder, on this machine or at an address such as `s3://bucket/folder`."""
 
 
 class SourceFields(BaseModel):

@@ -74,7 +74,9 @@ def archive_units(files: Iterable[ArchiveFile], split_bytes: int) -> list[Unit]:
 
 
 def _units(file: ArchiveFile, split_bytes: int) -> list[Unit]:
-    size = file.path.stat().st_size
+    size = storage.size(file.path)
+    if size is None:
+        raise FileNotFoundError(f"{file.path}: it was there a moment ago")
     if size <= split_bytes:
         return [_unit(file, file.sha256 or storage.sha256(file.path), size, WHOLE)]
     digest, spans = spans_of(file.path, size, split_bytes)
@@ -86,7 +88,7 @@ def spans_of(path: Path, size: int, split_bytes: int) -> tuple[str, Sequence[Spa
     about = -(-size // -(-size // split_bytes))
     starts = [0]
     packed = None
-    with path.open("rb") as file:
+    with storage.open_read(path) as file:
         stream = _Hashed(file)
         for border, is_packed in borders(stream):
             if border // about > starts[-1] // about:  # the first border in each part of `about` bytes

@@ -16,12 +16,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipelines import storage
 from pipelines.crawl.content_coding import ContentCodingError, decode_content
 from pipelines.sources.archive import WHOLE, ArchiveRecord, Span, read_archive
 from pipelines.sources.archive_input import Damage
 from pipelines.sources.http_message import BadHttpError, HttpMessage
 from pipelines.sources.record import Failure, Outcome, Record, Refusal, Rights, Unit
-from pipelines.sources.source import SourceFields
+from pipelines.sources.source import Location, SourceFields
 from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
 
 MAX_RECORD_BYTES = 20_000_000
@@ -37,11 +38,11 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w:.-]+)", re.I)
 
 
 class WarcSource(SourceFields):
-    """Archive files on this machine."""
+    """Archive files, on this machine or at addresses."""
 
     type: Literal["warc"] = "warc"
     paths: Annotated[
-        tuple[Path, ...], Field(min_length=1, description="Files, or folders of *.warc* and *.arc* files.")
+        tuple[Location, ...], Field(min_length=1, description="Files, or folders of *.warc* and *.arc* files.")
     ]
     max_record_bytes: Annotated[int, Field(ge=1)] = MAX_RECORD_BYTES
     content_types: tuple[str, ...] = (*HTML_TYPES, "text/plain")
@@ -59,15 +60,16 @@ class WarcSource(SourceFields):
         """
         files: list[tuple[Path, str]] = []
         for path in self.paths:
-            if path.is_dir():
-                found = sorted(file for file in path.rglob("*") if _is_archive(file))
-                if not found:
-                    raise FileNotFoundError(f"{path}: no *.warc, *.warc.gz, *.arc or *.arc.gz file in this folder")
-                files.extend((file, file.relative_to(path).as_posix()) for file in found)
-            elif path.exists():
+            if storage.exists(path) if storage.is_remote(path) else path.is_file():
                 files.append((path, path.name))
-            else:
+                continue
+            below = storage.files_below(path)
+            found = [(file, name) for file, name in below if _is_archive(name)]
+            if not found and not below and not path.exists():
                 raise FileNotFoundError(f"{path}: no such file or folder (sources.{self.name}.paths)")
+            if not found:
+                raise FileNotFoundError(f"{path}: no *.warc, *.warc.gz, *.arc or *.arc.gz file in this folder")
+            files.extend(found)
         return archive_units(_uniquely_named(files), self.split_bytes)
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
@@ -101,7 +103,7 @@ class ArchiveReader:
             without: offsets of records that are passed over.
         """
         places: dict[int, int] = {}
-        with path.open("rb") as stream:
+        with storage.open_read(path) as stream:
             # A block is a header and a body: the header gets room of its own, so that the limit is the body's.
             for found in read_archive(stream, self.max_record_bytes + (1 << 16), span):
                 if isinstance(found, Damage):
@@ -182,9 +184,8 @@ def _rights(record: ArchiveRecord, message: HttpMessage) -> Rights:
     )
 
 
-def _is_archive(path: Path) -> bool:
-    name = path.name.lower()
-    return path.is_file() and name.endswith((".warc", ".warc.gz", ".arc", ".arc.gz"))
+def _is_archive(name: str) -> bool:
+    return name.lower().endswith((".warc", ".warc.gz", ".arc", ".arc.gz"))
 
 
 def _uniquely_named(files: list[tuple[Path, str]]) -> list[ArchiveFile]:

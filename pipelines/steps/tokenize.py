@@ -79,7 +79,7 @@ def train(
                 "step 06-tokenizer: no document is left to train the tokenizer on; "
                 "see report.html or `pomona why` for what dropped them"
             )
-        made = tokenizer.train(iter(texts), vocab_size, len(texts))
+        made = tokenizer.train(texts, vocab_size)
         path = folder / "tokenizer" / "tokenizer.json"
         tokenizer.save(made, path)
         facts = {

@@ -16,8 +16,10 @@ from pipelines.storage.files import check_writable as check_writable
 from pipelines.storage.files import children as children
 from pipelines.storage.files import digest_of as digest_of
 from pipelines.storage.files import exists as exists
+from pipelines.storage.files import files_below as files_below
 from pipelines.storage.files import local_copy as local_copy
 from pipelines.storage.files import modified as modified
+from pipelines.storage.files import open_read as open_read
 from pipelines.storage.files import publish as publish
 from pipelines.storage.files import publish_folder as publish_folder
 from pipelines.storage.files import read_bytes as read_bytes

@@ -6,6 +6,7 @@ On this machine: temporary name, fsync, rename. On a store: written here, sent, 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,13 +14,16 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pipelines.storage.errors import NotWritable, StorageError, StorageFull, free, full_disk_named
 from pipelines.storage.place import is_remote, shown
 from pipelines.storage.remote import key_of, store_of
 from pipelines.storage.retry import missing
 from pipelines.storage.space import passing_folder
+
+READ_AHEAD = 8 << 20
+"""Bytes that a stream from a store asks for at a time."""
 
 MANIFEST = "_manifest.json"
 FOLDER = "_files.json"
@@ -121,6 +125,28 @@ def children(folder: Path, prefix: str = "") -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name.startswith(prefix))
+
+
+def files_below(folder: Path) -> list[tuple[Path, str]]:
+    """List every file in a folder and the folders in it: its path, and its name from the folder on; sorted by name.
+
+    For input that nobody has made a manifest of: a store's listing may lag.
+    """
+    if is_remote(folder):
+        inside = key_of(folder).rstrip("/") + "/"
+        names = [key.removeprefix(inside) for key in store_of(folder).below(key_of(folder))]
+        return sorted(((folder / name, name) for name in names), key=lambda found: found[1])
+    found = [(path, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
+    return sorted(found, key=lambda one: one[1])
+
+
+def open_read(path: Path) -> BinaryIO:
+    """Open a file for reading as a stream; of a store, megabytes at a time, each tried again as every read is."""
+    if not is_remote(path):
+        return path.open("rb")
+    from pipelines.storage.ranges import Ranges
+
+    return cast(BinaryIO, io.BufferedReader(Ranges(path), READ_AHEAD))
 
 
 def publish(source: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from pipelines.storage.remote import key_of, store_of
 from pipelines.storage.retry import missing
@@ -44,6 +45,12 @@ class Ranges(io.RawIOBase):
     def tell(self) -> int:
         """Return where the next read begins."""
         return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read as many bytes as the buffer holds."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def read(self, size: int = -1) -> bytes:
         """Read `size` bytes, or to the end."""

