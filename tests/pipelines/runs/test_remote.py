@@ -91,6 +91,5 @@ def test_a_local_run_with_a_store_at_a_url(place: Path, s3: Path) -> None:
     assert verify(opened(Path("two"))).faults == []
     tiny.build("two", store=store)
     gone = clean([], [store])
-    print(gone.left, gone.scraps)
     assert {scrap.path.name[:9] for scrap in gone.scraps} >= {"03-decide", "04-dedup-"}
     assert verify(opened(Path("one"))).faults == []

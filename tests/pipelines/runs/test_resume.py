@@ -16,9 +16,11 @@ from pipelines.engines.local import LocalEngine
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import RecipeError
 from pipelines.runs import request
+from pipelines.runs.folder import opened
 from pipelines.runs.resume import requested, resume
+from pipelines.runs.verify import verify
 from pipelines.steps.step import Finished, RunFailed
-from pipelines.storage import read_json, write_json
+from pipelines.storage import read_json, remove, write_json
 from tests.pipelines.runs import tiny
 from tests.pipelines.runs.test_listing import Stopped, stop_at
 
@@ -73,6 +75,20 @@ def test_a_request_that_cannot_be_followed_is_refused_with_the_reason(place: Pat
     path.unlink()
     with pytest.raises(RunFailed, match="its recipe is needed"):
         requested(Path("run"))
+
+
+def test_a_damaged_step_is_made_again_by_resuming(place: Path) -> None:
+    before = digests(place / "run")
+    shard = next(Path("run/mixture/core").glob("*.parquet"))
+    with shard.open("r+b") as file:
+        file.seek(shard.stat().st_size // 2)
+        file.write(b"not what was there")
+    named = {fault.path.parts[:3] for fault in verify(opened(Path("run"))).faults if "steps" in fault.path.parts}
+    (step,) = named
+    remove(Path(*step))
+    resume(Path("run"), requested(Path("run")), LocalEngine(1))
+    assert verify(opened(Path("run"))).faults == []
+    assert digests(place / "run") == before
 
 
 def test_a_store_is_told_which_runs_use_it(place: Path) -> None:
