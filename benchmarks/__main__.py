@@ -5,7 +5,12 @@ from __future__ import annotations
 import runpy
 import sys
 
-ENTRIES = {"text_kernels": "text kernels beside datatrove, dolma and rensa"}
+ENTRIES = {
+    "text_kernels": "text kernels beside datatrove, dolma and rensa",
+    "engines": "the local engine over bare kernels, Ray and Beam over local",
+    "fineweb": "a build beside datatrove's FineWeb example",
+    "scale": "growth of time and memory, and a plan for a trillion tokens",
+}
 
 
 def main() -> None:

@@ -7,23 +7,41 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+BENCH = ROOT / ".bench"
+"""Everything that benchmarks download, install and write; not part of the repository."""
+
+
+def digest_of(*paths: Path) -> str:
+    """A digest of files, and of the Python files of folders: what was measured of other code is not taken again."""
+    state = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            state.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return state.hexdigest()[:8]
+
+
+def code() -> str:
+    """The digest of everything of this repository that a build runs."""
+    return digest_of(*(ROOT / name for name in ("kernels", "filters", "dedup", "decontam", "pipelines")))
 
 
 class NotInstalled(Exception):
     """A peer could not be installed; the message says why."""
 
 
-def python_of(peer: str) -> Path:
+def python_of(peer: str, requirements: Path) -> Path:
     """Python of the peer's environment, made where there is none for these requirements and this Python.
+
+    Args:
+        peer: what the environment is called.
+        requirements: pinned packages, all of them: they are installed without looking for others.
 
     Raises:
         NotInstalled: pip could not install it.
     """
-    requirements = HERE / f"requirements-{peer}.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = ROOT / ".bench" / f"{peer}-{digest}"
+    folder = BENCH / f"{peer}-{digest}"
     python = folder / "bin" / "python"
     installed = folder / "installed"
     if not installed.exists():

@@ -15,6 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines.engines.local import LocalEngine
+from pipelines.recipe import load
+from pipelines.run import Options, build
+from pipelines.storage import RunLocked, lock
 from tests import tiny
 
 KILLS = int(os.environ.get("POMONA_KILLS", "100"))
@@ -100,3 +104,25 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         assert not list(out.rglob("*.tmp")), "temporary files are left"
         assert not [path for path in out.rglob("_spill") if list(path.iterdir())]
     assert set(whom) == {"worker", "driver", "group"}
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load(tiny.write(tmp_path, topics=16))
+    build(recipe, Options(tmp_path / "steady"), LocalEngine(1))
+    chance = random.Random(SEED)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + chance.uniform(-1e8, 1e8))
+    build(recipe, Options(tmp_path / "jumping"), LocalEngine(1))
+    build(recipe, Options(tmp_path / "jumping"), LocalEngine(1))
+    assert tiny.digests(tmp_path / "jumping") == tiny.digests(tmp_path / "steady")
+
+
+def test_a_second_run_into_a_folder_is_refused_with_the_holder(tmp_path: Path) -> None:
+    recipe = load(tiny.write(tmp_path, topics=8))
+    with (
+        lock(tmp_path / "run", "pomona build another"),
+        pytest.raises(RunLocked, match=r"pomona build another, process"),
+    ):
+        build(recipe, Options(tmp_path / "run"), LocalEngine(1))
+    assert not (tmp_path / "run" / "steps").exists()

@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.text_kernels.environments import HERE, ROOT, NotInstalled, python_of
+from benchmarks.environments import ROOT, NotInstalled, python_of
 from benchmarks.text_kernels.texts import texts
 
+HERE = Path(__file__).parent
 PEERS = ("datatrove", "dolma", "rensa")
 # One core for everyone: libraries that would use more are told not to.
 _ONE_THREAD = dict.fromkeys(
@@ -24,7 +25,7 @@ _ONE_THREAD = dict.fromkeys(
 def measure(system: str, corpus: Path, repeats: int) -> dict[str, Any]:
     """Seconds of each piece of work and the peak of memory; or the reason why there are none, as ``error``."""
     try:
-        python = Path(sys.executable) if system == "pomona" else python_of(system)
+        python = Path(sys.executable) if system == "pomona" else python_of(system, HERE / f"requirements-{system}.txt")
     except NotInstalled as error:
         return {"error": str(error)}
     environment = {**os.environ, **_ONE_THREAD}

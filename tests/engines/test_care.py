@@ -63,6 +63,17 @@ def test_what_is_not_the_records_fault_is_raised(error: Exception) -> None:
         Care().apply(function, fault, numbers([1, 2, 3]), "map", 0)
 
 
+def test_a_batch_that_does_not_fit_into_memory_is_taken_in_halves() -> None:
+    def function(rows: pa.Table) -> pa.Table:
+        if rows.num_rows > 10:
+            raise MemoryError("cannot allocate")
+        return rows
+
+    table = pa.concat_tables(Care().apply(function, fault, numbers(list(range(100))), "map", 0))
+    assert table["error"].null_count == 100
+    assert table["id"].to_pylist() == list(range(100))
+
+
 def test_without_an_answer_for_faults_the_error_is_raised_as_it_is() -> None:
     def function(rows: pa.Table) -> pa.Table:
         raise ZeroDivisionError("no words")
