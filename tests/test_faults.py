@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -41,7 +42,8 @@ def finish(process: subprocess.Popen[bytes]) -> str:
 def kill(process: subprocess.Popen[bytes], whom: str, chance: random.Random) -> None:
     """Kill a worker, the driver, or everything that belongs to the run, with a signal that nobody can catch."""
     if whom == "group":
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it was faster than the dice
+            os.killpg(process.pid, signal.SIGKILL)
     elif whom == "driver":
         process.kill()
     else:

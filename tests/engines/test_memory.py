@@ -16,7 +16,7 @@ import pytest
 from pipelines.document import document_id, partitions_of
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard
-from tests.engines.test_local import digests
+from tests.engines.contract import digests
 
 ROWS = pa.schema([("id", pa.string()), ("text", pa.large_string())])
 BATCHES, BATCH_ROWS, BYTES = 60, 500, 4000  # 120 MB of text in one partition
