@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from pipelines.document import DOCUMENT_SCHEMA, document_id, partitions_of
 from pipelines.engines.plan import Engine, GroupBy, Output, Plan, Progress, Shard, quiet
@@ -255,11 +254,9 @@ def start(name: str, workers: int, progress: Progress = quiet) -> Engine:
 
         return LocalEngine(workers, progress)
     if name == "ray":
-        pytest.importorskip("ray")
         from pipelines.engines.ray import RayEngine
 
         return RayEngine(workers, progress)
-    pytest.importorskip("apache_beam")
     from pipelines.engines.beam import BeamEngine
 
     return BeamEngine(workers, progress)

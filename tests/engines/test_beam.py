@@ -21,15 +21,12 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from pipelines.engines import beam_options, sorting
+from pipelines.engines.beam import BeamEngine
 from pipelines.engines.plan import EngineError, Hints, Output, Plan, PlanError, Shard
 from pipelines.engines.pool import WorkerError
 from tests.engines import contract
 from tests.engines.contract import ROWS, WORDS, digests, forget, keep, reference, upper, words
-
-pytest.importorskip("apache_beam")
-
-from pipelines.engines import beam_options, sorting
-from pipelines.engines.beam import BeamEngine
 
 ROWS_IN_ALL = len(WORDS) * 6
 

@@ -19,13 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.engines.plan import EngineError, Hints, Shard
-from tests.engines.contract import ROWS, WORDS, digests, pardon, reference, upper, words
-
-pytest.importorskip("ray")
-
 from pipelines.engines import ray_cluster
+from pipelines.engines.plan import EngineError, Hints, Shard
 from pipelines.engines.ray import RayEngine
+from tests.engines.contract import ROWS, WORDS, digests, pardon, reference, upper, words
 
 
 @pytest.fixture(scope="module")
