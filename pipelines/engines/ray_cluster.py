@@ -127,7 +127,7 @@ class Cluster:
         import ray
 
         if "RAY_AUTH_MODE" not in os.environ and "RAY_AUTH_TOKEN" not in os.environ:
-            os.environ["RAY_AUTH_TOKEN"] = _token()
+            os.environ["RAY_AUTH_TOKEN"] = token()
             self._set = ["RAY_AUTH_TOKEN", "RAY_AUTH_MODE"]  # Ray sets the second
         store = int(self._memory * STORE_SHARE)
         if os.path.isdir("/dev/shm"):  # noqa: PTH112 - a question about this system, not about data
@@ -171,7 +171,7 @@ class Cluster:
 
 
 @cache
-def _token() -> str:
+def token() -> str:
     """Return this process's secret; the same for every cluster it starts, because Ray reads it once."""
     return secrets.token_hex(32)
 

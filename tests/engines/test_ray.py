@@ -33,7 +33,10 @@ def joined() -> Iterator[Any]:
     RayEngine(1)  # sets what must be set before Ray starts
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Ray reads these once a process: a file that ran before may have started a cluster with the same token.
+        patch.setenv("RAY_AUTH_TOKEN", ray_cluster.token())
+        patch.setenv("RAY_AUTH_MODE", "")  # put back afterwards; Ray sets it
+        del os.environ["RAY_AUTH_MODE"]
         ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
         yield ray
         ray.shutdown()
