@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test check bench clean install
+.PHONY: run test coverage check bench clean install
 
 run: $(STAMP)
 	$(BIN)/pomona build recipes/sample.yaml
 	$(BIN)/pomona train recipes/sample.yaml
 
 test: check
+	$(BIN)/python -m pytest
+
+coverage: $(STAMP)
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 check: $(STAMP)

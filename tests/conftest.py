@@ -21,3 +21,9 @@ def pomona_data() -> Path:
     path = Path(folder)
     assert (path / "MANIFEST.md").exists(), f"POMONA_DATA={folder} holds no MANIFEST.md"
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take long first, so that at the end no process waits for the other."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
