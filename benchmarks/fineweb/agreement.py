@@ -12,7 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.fineweb.decisions import C4, CONSENT, DUPLICATE, FINEWEB, GOPHER, KEPT, LANGUAGE, NO_TEXT, STAGES, Decision, Run
+from benchmarks.fineweb.decisions import (
+    C4,
+    CONSENT,
+    DUPLICATE,
+    FINEWEB,
+    GOPHER,
+    KEPT,
+    LANGUAGE,
+    NO_TEXT,
+    STAGES,
+    Decision,
+    Run,
+)
 
 EXTRACTION = "the text was extracted with other settings (decisions agree on equal texts)"
 ONLY_HERE = "one of the two found no main text, or gave up after its time limit"

@@ -17,6 +17,11 @@ class Extraction:
         meta_robots: contents of robots meta tags, each once, joined with ", "; None where there are none.
         reservation: TDM reservation meta tags ("tdm-reservation: 1"), None where there are none.
         encoding: the encoding that the bytes were read in, as Python names it.
+        author: who the page says wrote it, names joined with "; ".
+        date: when it says that it was published, ISO 8601, as precise as it says it.
+        site: the site's name.
+        language: the page's language, as it says (BCP 47).
+        licenses: addresses that `rel=license` links name.
     """
 
     text: str
@@ -26,6 +31,11 @@ class Extraction:
     meta_robots: str | None = None
     reservation: str | None = None
     encoding: str = "utf-8"
+    author: str = ""
+    date: str = ""
+    site: str = ""
+    language: str = ""
+    licenses: tuple[str, ...] = ()
 
 
 class ExtractionError(Exception):

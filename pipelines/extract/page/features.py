@@ -115,6 +115,30 @@ def names_of(html: NDArray[np.uint8], page: Page) -> tuple[NDArray[np.int32], ND
     return _names_of(html, page)
 
 
+def tag_buckets(page: Page) -> NDArray[np.int32]:
+    """Return, for training the tables, the two name buckets of each block's tag among those around it."""
+    element = page.block_element
+    parent = np.where(element > 0, page.parent[element], -1)
+    grand = np.where(parent > 0, page.parent[parent], -1)
+    tags = [np.where(one >= 0, page.tag[one], 0) for one in (element, parent, grand)]
+    return np.array(
+        [[_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)] for a, b, c in zip(*tags, strict=True)], np.int32
+    ).reshape(-1, 2)
+
+
+def text_bucket(hashes: NDArray[np.uint64]) -> int:
+    """Return, for training the tables, the word bucket of a whole text of few words."""
+    return int(_text_bucket(hashes))
+
+
+@njit(cache=True, nogil=True)
+def _text_bucket(hashes) -> Any:
+    state = _OFFSET
+    for key in hashes:
+        state = (state ^ key) * _PRIME
+    return np.int64((state ^ (state >> np.uint64(33))) % np.uint64(WORD_BUCKETS))
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _letter(byte) -> Any:
     return 97 <= (byte | 32) <= 122 or byte >= 128

@@ -647,7 +647,7 @@ def _parse(html, names) -> Any:
             high = _raw_end(html, at, n, name_low, name_high)
             at = _tag_end(html, min(n, high + 2), n)
             if here == _TITLE:
-                if not titled:
+                if not titled and attrs < len(attr_name):
                     titled = True
                     attr_name[attrs], attr_low[attrs], attr_high[attrs] = RAW_TITLE, low, high
                     attrs += 1
@@ -662,7 +662,7 @@ def _parse(html, names) -> Any:
                                 run_element[runs], run_low[runs], run_high[runs] = element, low, high
                                 runs += 1
                                 full, breaks = True, 0
-                        elif _has(html, attr_low[k], attr_high[k], _LD_JSON):
+                        elif attrs < len(attr_name) and _has(html, attr_low[k], attr_high[k], _LD_JSON):
                             attr_name[attrs], attr_low[attrs], attr_high[attrs] = RAW_JSON, low, high
                             attrs += 1
                             attributes[element + 1] = attrs

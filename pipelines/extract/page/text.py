@@ -12,11 +12,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.strings import TextBatch
-from pipelines.extract.page.names import FNV_OFFSET, FNV_PRIME, NAMES, Within
+from pipelines.extract.page.names import FNV_OFFSET, FNV_PRIME, NAMES, TAG, Within
 from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
-_PRE, _CODE = int(Within.PRE), int(Within.CODE)
+_PRE, _CODE, _LINK = int(Within.PRE), int(Within.CODE), int(Within.LINK)
+_ANCHOR = TAG["a"]
 _NAME = 33
 """Longest name of a character reference, with its semicolon."""
 _SHORT = 6
@@ -238,6 +239,7 @@ def _texts(html, page, names, c1) -> Any:
         first = m
         pending = False  # a space, if something follows
         before = TEX  # kind of the last run that was no space
+        link = -1  # the link that the last text stood in
         for r in range(page.block_run[b], page.block_run[b + 1]):
             kind, element = page.run_kind[r], page.run_element[r]
             low, high = page.run_low[r], page.run_high[r]
@@ -281,6 +283,13 @@ def _texts(html, page, names, c1) -> Any:
             at = low
             if kept and m == first and at < high and html[at] == 10:  # HTML, 13.2.6.4.7: the newline after <pre>
                 at += 1
+            anchor = -1
+            if flags & _LINK:
+                anchor = element
+                while anchor > 0 and page.tag[anchor] != _ANCHOR:
+                    anchor = page.parent[anchor]
+            if anchor != link and anchor > 0 and link > 0 and m > first and out[m - 1] > 32:
+                pending = True  # links side by side are drawn apart, whatever the markup says
             start = m
             while at < high:
                 byte = html[at]
@@ -323,6 +332,7 @@ def _texts(html, page, names, c1) -> Any:
                 at += 1
             if m > start:
                 before = kind
+                link = anchor
         while m > first and _space(out[m - 1]):
             m -= 1
         offsets[b + 1] = m

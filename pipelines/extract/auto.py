@@ -1,0 +1,82 @@
+"""Main text by our own engine: one pass over the page, and learned models that know main text from the rest."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.words import Words, words
+from pipelines.extract.encoding import decode_html
+from pipelines.extract.extraction import Extraction, ExtractionError
+from pipelines.extract.page.features import second, seen
+from pipelines.extract.page.forest import chosen, probabilities
+from pipelines.extract.page.mathml import tex
+from pipelines.extract.page.metadata import told
+from pipelines.extract.page.model import Models, models
+from pipelines.extract.page.parse import DISPLAY_TEX, IMAGE, MATHML, TEX, Page, parse
+from pipelines.extract.page.render import data_tables, rendered, whole_tables
+from pipelines.extract.page.text import Texts, texts
+
+MAX_BYTES = 20_000_000
+"""Longest page that is read."""
+MAX_BLOCKS = 100_000
+"""Most blocks of text of a page."""
+
+_DELIMITERS = re.compile(
+    r"\$\$[^$]{1,2000}\$\$|\\\(.{1,500}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(?:equation|align)", re.DOTALL
+)
+
+
+def extract(html: bytes, url: str | None = None, charset: str | None = None) -> Extraction:
+    """The main text of a page.
+
+    Raises:
+        ExtractionError: "too-large", "undecodable-content", "empty-document".
+    """
+    if len(html) > MAX_BYTES:
+        raise ExtractionError("too-large", f"the page has {len(html)} bytes, the limit is {MAX_BYTES}")
+    text, encoding = decode_html(html, charset)
+    if not text.strip():
+        raise ExtractionError("empty-document", f"the page has {len(html)} bytes and no character")
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    page = parse(data)
+    blocks = len(page.block_element)
+    if not blocks:
+        raise ExtractionError("empty-document", "the page has no text")
+    if blocks > MAX_BLOCKS:
+        raise ExtractionError("too-large", f"the page has {blocks} blocks of text, the limit is {MAX_BLOCKS}")
+    inside = texts(data, page)
+    main = main_text(data, page, inside, words(inside.batch), models())
+    if not main:
+        raise ExtractionError("empty-document", "no block of the page is main text")
+    head = told(data, page)
+    marked = int(np.isin(page.run_kind, (MATHML, TEX, DISPLAY_TEX, IMAGE)).sum())
+    return Extraction(
+        main,
+        head.title,
+        "auto",
+        marked + len(_DELIMITERS.findall(main)),
+        head.meta_robots,
+        head.reservation,
+        encoding,
+        head.author,
+        head.date,
+        head.site,
+        head.language,
+        head.licenses,
+    )
+
+
+def main_text(data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models) -> str:
+    """The text of the blocks that the models take for main text; "" where there is none."""
+    view = seen(data, page, inside, split, learned.tables)
+    p = probabilities(learned.second, second(view, probabilities(learned.first, view.features)))
+    keep = chosen(p, view.words)
+    tables = data_tables(page, view.words)
+    whole_tables(keep, view.words, tables)
+    text = rendered(
+        page, inside, keep, tables, lambda run: tex(data[page.run_low[run] : page.run_high[run]].tobytes())
+    )
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
