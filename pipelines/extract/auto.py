@@ -29,8 +29,10 @@ _DELIMITERS = re.compile(
 )
 
 
-def extract(html: bytes, url: str | None = None, charset: str | None = None) -> Extraction:
-    """The main text of a page.
+def extract(
+    html: bytes, url: str | None = None, charset: str | None = None, *, markdown_tables: bool = True
+) -> Extraction:
+    """The main text of a page; tables of data as Markdown, or a line a row.
 
     Raises:
         ExtractionError: "too-large", "undecodable-content", "empty-document".
@@ -48,7 +50,7 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     if blocks > MAX_BLOCKS:
         raise ExtractionError("too-large", f"the page has {blocks} blocks of text, the limit is {MAX_BLOCKS}")
     inside = texts(data, page)
-    main = main_text(data, page, inside, words(inside.batch), models())
+    main = main_text(data, page, inside, words(inside.batch), models(), markdown_tables=markdown_tables)
     if not main:
         raise ExtractionError("empty-document", "no block of the page is main text")
     head = told(data, page)
@@ -69,7 +71,9 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     )
 
 
-def main_text(data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models) -> str:
+def main_text(
+    data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models, *, markdown_tables: bool = True
+) -> str:
     """The text of the blocks that the models take for main text; "" where there is none."""
     view = seen(data, page, inside, split, learned.tables)
     p = probabilities(learned.second, second(view, probabilities(learned.first, view.features)))
@@ -77,6 +81,11 @@ def main_text(data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, 
     tables = data_tables(page, view.words)
     whole_tables(keep, view.words, tables)
     text = rendered(
-        page, inside, keep, tables, lambda run: tex(data[page.run_low[run] : page.run_high[run]].tobytes())
+        page,
+        inside,
+        keep,
+        tables,
+        lambda run: tex(data[page.run_low[run] : page.run_high[run]].tobytes()),
+        markdown_tables=markdown_tables,
     )
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")

@@ -34,6 +34,8 @@ _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _CONTROL = dict.fromkeys([*range(9), 11, *range(14, 32), 127])
 _HAS_CONTROL = re.compile("[" + "".join(rf"\x{code:02x}" for code in _CONTROL) + "]")
 _DETECT_BYTES = 1 << 16
+_SURE = 8
+"""Bytes of UTF-8 beyond one a character: below, a word or two in another encoding might look like it."""
 _MOST_REPLACED = 0.1
 _MOST_CONTROL = 0.05
 
@@ -42,7 +44,9 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
     """The text of a page, and the encoding used.
 
     Byte order mark, then the HTTP charset, then a meta tag in the first 1,024 bytes, then UTF-8 if the bytes are
-    valid, then detection (charset-normalizer on 64 KiB), then windows-1252. NULs and control characters, which HTML
+    valid, then detection (charset-normalizer on 64 KiB), then windows-1252. Where this goes beyond the standard: bytes
+    that are well-formed UTF-8, with several characters beyond ASCII, are UTF-8 whatever they are said to be. Pages are
+    often converted and keep their old label, and text in another encoding is next to never well-formed UTF-8. NULs and control characters, which HTML
     does not allow, are left out; lone bytes become U+FFFD.
 
     Args:
@@ -57,7 +61,11 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
     for mark, encoding in _BOMS:
         if html.startswith(mark):
             return _decoded(html[len(mark) :], encoding)
-    encoding = web_encoding(charset) or _declared(html) or _detected(html)
+    encoding = web_encoding(charset) or _declared(html)
+    if encoding is None:
+        encoding = _detected(html)
+    elif encoding not in ("utf-8", "utf-16-le", "utf-16-be") and _is_utf8(html):
+        encoding = "utf-8"
     return _decoded(html, encoding)
 
 
@@ -82,6 +90,17 @@ def _declared(html: bytes) -> str | None:
     name = web_encoding(match.group(1).decode("ascii", "replace"))
     # Bytes in which an ASCII meta tag could be read are not UTF-16 (HTML, 13.2.3.2, step "charset").
     return "utf-8" if name is not None and name.startswith(("utf-16", "utf-32")) else name
+
+
+def _is_utf8(html: bytes) -> bool:
+    """Whether bytes are UTF-8 beyond doubt: well formed, with several characters beyond ASCII."""
+    if html.isascii():
+        return False
+    try:
+        text = html.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return len(html) - len(text) >= _SURE
 
 
 def _detected(html: bytes) -> str:

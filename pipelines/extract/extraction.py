@@ -22,6 +22,7 @@ class Extraction:
         site: the site's name.
         language: the page's language, as it says (BCP 47).
         licenses: addresses that `rel=license` links name.
+        broken: engines that the page broke before, each with the reason.
     """
 
     text: str
@@ -36,13 +37,14 @@ class Extraction:
     site: str = ""
     language: str = ""
     licenses: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 class ExtractionError(Exception):
     """No text could be had. `reason` is kebab-case, for the ledger.
 
     "empty-document" (nothing there, or nothing but page furniture), "undecodable-content" (bytes that are no text),
-    "too-large", "too-deep" (limits of a page), "extraction-failed" (the engine broke), "unsupported-type".
+    "too-large", "too-deep" (limits of a page), "too-slow", "out-of-memory" (limits of an engine), "extraction-failed" (the engine broke), "unsupported-type".
     """
 
     def __init__(self, reason: str, message: str) -> None:

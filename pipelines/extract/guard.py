@@ -7,23 +7,29 @@ limits costs a new child. Time is the child's processor time, so that a busy mac
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import pickle
 import resource
+import select
+import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from pipelines.extract.extraction import Extraction, ExtractionError
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
 """How often a page that takes long is looked at."""
 WALL = 20
 """A child that neither works nor answers for so many times its limit is ended too: it waits for something."""
+_LENGTH = struct.Struct("<Q")
+
+Job = Callable[..., Extraction]
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,15 @@ class Limits:
     bytes: int = 2 << 30  # of memory beside what an idle child has
 
 
-Job = Callable[..., Extraction]
-
-
 class Guard:
     """Runs functions in a child process, within limits.
 
-    Close it, or use it as a context; a child also ends when its parent does.
+    Close it, or use it as a context; the child also ends when its parent does.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._child: Any = None
-        self._pipe: Connection | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Guard:
         return self
@@ -55,17 +57,19 @@ class Guard:
         self.close()
 
     def run(self, job: Job, *arguments: Any) -> Extraction:
-        """Return what `job(*arguments)` returns; both must be picklable.
+        """Return what `job(*arguments)` returns; the job is a function of a module, all are picklable.
 
         Raises:
             ExtractionError: what the job raised; "too-slow", "out-of-memory" where it went beyond a limit, and
                 "extraction-failed" where it raised anything else or ended its process.
         """
-        pipe = self._started()
+        child = self._started()
+        assert child.stdin is not None and child.stdout is not None
         try:
-            pipe.send((job, arguments))
-            kind, value = self._answer(pipe)
-        except (EOFError, OSError, BrokenPipeError):
+            _send(child.stdin, (job, arguments))
+            self._wait(child)
+            kind, value = _received(child.stdout)
+        except (EOFError, BrokenPipeError):
             code = self._ended()
             raise ExtractionError(
                 "extraction-failed", f"the page ended the process that read it ({_told(code)})"
@@ -76,53 +80,69 @@ class Guard:
 
     def close(self) -> None:
         """End the child."""
-        if self._pipe is not None:
-            with contextlib.suppress(OSError):
-                self._pipe.close()
         self._ended()
 
-    def _started(self) -> Connection:
-        if self._child is not None and self._child.is_alive() and self._pipe is not None:
-            return self._pipe
-        self._ended()
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._child = context.Process(target=_serve, args=(theirs, self._limits.bytes), daemon=True)
-        self._child.start()
-        theirs.close()
-        return self._pipe
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._ended()
+            command = [sys.executable, "-m", "pipelines.extract.guard", str(self._limits.bytes)]
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self._child
 
-    def _answer(self, pipe: Connection) -> tuple[str, Any]:
-        if pipe.poll(LOOK_SECONDS):
-            return pipe.recv()
-        child = psutil.Process(self._child.pid)
+    def _wait(self, child: subprocess.Popen[bytes]) -> None:
+        """Return when the child answers; end it where it takes too long."""
+        assert child.stdout is not None
+        if _readable(child.stdout, LOOK_SECONDS):
+            return
         try:
-            began, since = _processor_seconds(child), time.monotonic()
-            while not pipe.poll(LOOK_SECONDS):
-                used = _processor_seconds(child) - began
-                waited = time.monotonic() - since
+            process = psutil.Process(child.pid)
+            began, since = _processor_seconds(process), time.monotonic()
+            while not _readable(child.stdout, LOOK_SECONDS):
+                used, waited = _processor_seconds(process) - began, time.monotonic() - since
                 if used > self._limits.seconds or waited > WALL * self._limits.seconds:
-                    self._child.kill()
+                    child.kill()
                     self._ended()
                     raise ExtractionError(
                         "too-slow",
-                        f"the page took more than {self._limits.seconds:g} s of processor time; what reads it was ended",
+                        f"the page took more than {self._limits.seconds:g} s of processor time; its reader was ended",
                     )
         except psutil.NoSuchProcess:
             raise EOFError from None
-        return pipe.recv()
 
     def _ended(self) -> int | None:
-        child, self._child, self._pipe = self._child, None, None
+        child, self._child = self._child, None
         if child is None:
             return None
-        child.join(5)
-        if child.is_alive():
+        for stream in (child.stdin, child.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            return child.wait(5)
+        except subprocess.TimeoutExpired:
             child.kill()
-            child.join()
-        code = child.exitcode
-        child.close()
-        return code
+            return child.wait()
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _received(stream: IO[bytes]) -> Any:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)  # noqa: S301 - from the process that this one started
+
+
+def _readable(stream: IO[bytes], seconds: float) -> bool:
+    return bool(select.select([stream], [], [], seconds)[0])
 
 
 def _processor_seconds(process: psutil.Process) -> float:
@@ -134,19 +154,17 @@ def _told(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _serve(pipe: Connection, memory: int) -> None:
-    """Answer jobs until the pipe closes."""
+def serve(memory: int) -> None:
+    """Answer jobs until the parent closes the pipe."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
     limited = False
-    parent = os.getppid()
     while True:
-        while not pipe.poll(5):
-            if os.getppid() != parent:
-                return
         try:
-            job, arguments = pipe.recv()
-        except (EOFError, OSError):
+            job, arguments = _received(sys.stdin.buffer)
+        except EOFError:
             return
-        if not limited:  # after what the job imports
+        if not limited:  # only now: what the job imports is not the page's
             limited = True
             used = psutil.Process().memory_info().vms
             resource.setrlimit(resource.RLIMIT_AS, (used + memory, resource.RLIM_INFINITY))
@@ -158,4 +176,10 @@ def _serve(pipe: Connection, memory: int) -> None:
             answer = ("failed", ("out-of-memory", f"the page needs more than {memory >> 20} MiB"))
         except Exception as error:  # noqa: BLE001 - whatever a page provokes is that page's failure
             answer = ("failed", ("extraction-failed", f"{type(error).__name__}: {error}"[:500]))
-        pipe.send(answer)
+        _send(answers, answer)
+
+
+if __name__ == "__main__":
+    from pipelines.extract.guard import serve as imported  # so that ExtractionError and Limits are those that are sent
+
+    imported(int(sys.argv[1]))

@@ -14,7 +14,11 @@ import pyarrow.compute as pc
 from pipelines.document import DOCUMENT_SCHEMA, RIGHTS_TYPE, canonical_json, document_id
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
+from pipelines.extract import Chain, Extraction, ExtractionError, extract_body
+from pipelines.extract.guard import Limits
+from pipelines.extract.page.model import digest
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.recipe import Extract
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
 from pipelines.storage import publish
@@ -95,34 +99,49 @@ class ReadSource:
         yield pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 
-def extract(batch: pa.Table) -> pa.Table:
-    """Extract the text of raw records; RAW_SCHEMA in, EXTRACTED_SCHEMA out, a row for a row."""
-    from pipelines.extract import ExtractionError, extract_body
+@dataclass(frozen=True)
+class ExtractTexts:
+    """Extracts the text of raw records."""
 
-    rows: list[dict[str, Any]] = []
-    for raw in batch.to_pylist():
-        row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
-        if raw["verdict"] == KEPT:
-            try:
-                found = extract_body(raw["body"], raw["content_type"], raw["uri"])
-            except ExtractionError as error:
-                row |= {
-                    "verdict": FAILED,
-                    "reason": error.reason,
-                    "evidence": canonical_json({"detail": str(error), "bytes": len(raw["body"])}),
-                }
-            else:
-                metadata = json.loads(raw["metadata"])
-                if found.title and "title" not in metadata:
-                    metadata["title"] = found.title
-                metadata["extractor"] = found.engine
-                row |= {"text": found.text, "metadata": canonical_json(metadata)}
-                for name in ("meta_robots", "reservation"):
-                    stated = getattr(found, name)
-                    if stated and row["rights"] is not None and row["rights"][name] is None:
-                        row["rights"][name] = stated
-        rows.append(row)
-    return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
+    chain: Chain
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Take RAW_SCHEMA, give EXTRACTED_SCHEMA, a row for a row."""
+        rows: list[dict[str, Any]] = []
+        for raw in batch.to_pylist():
+            row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
+            if raw["verdict"] == KEPT:
+                try:
+                    found = extract_body(raw["body"], raw["content_type"], raw["uri"], self.chain)
+                except ExtractionError as error:
+                    row |= {
+                        "verdict": FAILED,
+                        "reason": error.reason,
+                        "evidence": canonical_json({"detail": str(error), "bytes": len(raw["body"])}),
+                    }
+                else:
+                    row |= {"text": found.text, "metadata": canonical_json(_metadata(raw["metadata"], found))}
+                    for name in ("meta_robots", "reservation"):
+                        stated = getattr(found, name)
+                        if stated and row["rights"] is not None and row["rights"][name] is None:
+                            row["rights"][name] = stated
+            rows.append(row)
+        return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
+
+
+def _metadata(known: str, found: Extraction) -> dict[str, Any]:
+    """What is known of a record, with what its extraction adds; the source's own word goes first."""
+    said = {
+        "title": found.title,
+        "author": found.author,
+        "date": found.date,
+        "site": found.site,
+        "page_language": found.language,
+        "license_links": list(found.licenses),
+        "formulas": found.math_count,
+        "broken_engines": list(found.broken),
+    }
+    return {name: value for name, value in said.items() if value} | json.loads(known) | {"extractor": found.engine}
 
 
 @dataclass(frozen=True)
@@ -161,13 +180,23 @@ class Faults:
         return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
-def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], partitions: int) -> Finished:
+def chain_of(asked: Extract) -> Chain:
+    """The engines that a recipe asks for, each once, and their limits."""
+    engines = tuple(dict.fromkeys((asked.engine, *asked.fallback)))
+    limits = Limits(asked.seconds, int(asked.memory_gb * (1 << 30)))
+    return Chain(engines, limits, asked.tables == "markdown")
+
+
+def run(
+    steps: Steps, name: str, source: Source, parameters: dict[str, Any], partitions: int, asked: Extract | None = None
+) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
     What a unit gave is kept beside the documents (`rows`), so that a later run with more units, or other ones, extracts
     only those that are new.
     """
     step = f"01-extract-{name}"
+    asked = asked or Extract()
     units = source.units()
     about = {"units": [f"{unit.name}:{unit.digest}" for unit in units], "bytes": [unit.bytes for unit in units]}
 
@@ -176,7 +205,7 @@ def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], par
             name=step,
             shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
             read=ReadSource(name, source),
-            map=extract,
+            map=ExtractTexts(chain_of(asked)),
             map_fault=Faults(),
             emit=As("rows"),
             outputs={"rows": Output(EXTRACTED_SCHEMA, ORDER)},
@@ -205,8 +234,8 @@ def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], par
 
     return steps.perform(
         step,
-        code=("pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
-        parameters={"source": parameters, "partitions": partitions},
+        code=("kernels", "pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
+        parameters={"source": parameters, "partitions": partitions, "extract": asked.model_dump(mode="json"), "models": digest()},
         inputs=map(str, about["units"]),
         body=body,
         expected=about,

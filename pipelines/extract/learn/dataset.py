@@ -31,6 +31,8 @@ SHRINK = 4.0
 """Pages that the prior of a table's bucket counts as."""
 MOST_BLOCKS = 5000
 
+Shares = tuple[NDArray[np.int32], NDArray[np.float64]]
+
 
 @dataclass(frozen=True)
 class Example:
@@ -43,6 +45,8 @@ class Example:
     words: Words
     share: NDArray[np.float32]  # of main text, by block; -1 unknown
     count: NDArray[np.int32]  # words, by block
+    names: Shares  # buckets of names, and the share of main text where they are
+    spelled: Shares  # buckets of words
 
     def text(self, keep: NDArray[np.bool_]) -> str:
         """The text of some blocks, a line each."""
@@ -66,7 +70,8 @@ def examples(pages: Iterable[GoldPage]) -> list[Example]:
         split = words(inside.batch)
         of_word = np.cumsum(np.concatenate([[0], split.kinds == WORD]))
         count = np.diff(of_word[split.offsets]).astype(np.int32)
-        found.append(Example(gold, html, page, inside, split, labels(gold, inside, split), count))
+        share = labels(gold, inside, split)
+        found.append(Example(gold, html, page, inside, split, share, count, *_shares(html, page, split, share, count)))
     return found
 
 
@@ -80,50 +85,55 @@ def folds(some: list[Example], count: int, seed: int) -> NDArray[np.int64]:
 
 def tables(some: list[Example], stops: NDArray[np.uint64]) -> Tables:
     """Learn the log odds of names and words, each page counting once for each of them."""
-    name_pages: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    word_pages: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for one in some:
-        known = one.share >= 0
-        names: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        spelled: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        offsets, buckets = names_of(one.html, one.page)
-        of_tags = tag_buckets(one.page)
-        for b in np.flatnonzero(known):
-            weight = 1.0 + float(one.count[b])
-            share = float(one.share[b])
-            element = int(one.page.run_element[one.page.block_run[b]])
-            seen_names: set[int] = set(of_tags[b].tolist())
-            while element >= 0:
-                seen_names.update(buckets[offsets[element] : offsets[element + 1]].tolist())
-                element = int(one.page.parent[element])
-            for bucket in seen_names:
-                names[bucket][0] += weight * share
-                names[bucket][1] += weight
-            low, high = int(one.words.offsets[b]), int(one.words.offsets[b + 1])
-            hashes = one.words.hashes[low:high][one.words.kinds[low:high] == WORD]
-            some_words = {int(value) % WORD_BUCKETS for value in hashes[:40].tolist()}
-            if 0 < len(hashes) <= 6:
-                some_words.add(text_bucket(hashes))
-            for bucket in some_words:
-                spelled[bucket][0] += share
-                spelled[bucket][1] += 1
-        for bucket, (share, weight) in names.items():
-            name_pages[bucket][0] += share / weight
-            name_pages[bucket][1] += 1
-        for bucket, (share, weight) in spelled.items():
-            word_pages[bucket][0] += share / weight
-            word_pages[bucket][1] += 1
-    return Tables(_odds(name_pages, NAME_BUCKETS), _odds(word_pages, WORD_BUCKETS), stops)
+    return Tables(_odds([one.names for one in some], NAME_BUCKETS), _odds([one.spelled for one in some], WORD_BUCKETS), stops)
 
 
-def _odds(found: dict[int, list[float]], size: int) -> NDArray[np.float32]:
-    total = sum(pages for _, pages in found.values())
-    prior = sum(share for share, _ in found.values()) / max(1.0, total)
-    scores = np.zeros(size, np.float32)
-    for bucket, (share, pages) in found.items():
-        p = (share + SHRINK * prior) / (pages + SHRINK)
-        scores[bucket] = np.log(p / (1 - p)) - np.log(prior / (1 - prior))
-    return scores
+def _shares(
+    html: NDArray[np.uint8], page: Page, split: Words, share: NDArray[np.float32], count: NDArray[np.int32]
+) -> tuple[Shares, Shares]:
+    """What share of the blocks with a name, and of those with a word, is main text on a page."""
+    names: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    spelled: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    offsets, buckets = names_of(html, page)
+    of_tags = tag_buckets(page)
+    inherited: list[frozenset[int]] = []
+    for element, outer in enumerate(page.parent.tolist()):
+        own = buckets[offsets[element] : offsets[element + 1]].tolist()
+        above = inherited[outer] if outer >= 0 else frozenset[int]()
+        inherited.append(above.union(own) if own else above)
+    for b in np.flatnonzero(share >= 0).tolist():
+        weight = 1.0 + float(count[b])
+        part = float(share[b])
+        element = int(page.run_element[page.block_run[b]])
+        for bucket in inherited[element].union(of_tags[b].tolist()):
+            pair = names[bucket]
+            pair[0] += weight * part
+            pair[1] += weight
+        low, high = int(split.offsets[b]), int(split.offsets[b + 1])
+        hashes = split.hashes[low:high][split.kinds[low:high] == WORD]
+        some_words = set((hashes[:40] % np.uint64(WORD_BUCKETS)).tolist())
+        if 0 < len(hashes) <= 6:
+            some_words.add(text_bucket(hashes))
+        for bucket in some_words:
+            pair = spelled[bucket]
+            pair[0] += part
+            pair[1] += 1
+    return _as_shares(names), _as_shares(spelled)
+
+
+def _as_shares(found: dict[int, list[float]]) -> Shares:
+    return np.array(list(found), np.int32), np.array([part / weight for part, weight in found.values()])
+
+
+def _odds(found: list[Shares], size: int) -> NDArray[np.float32]:
+    share, pages = np.zeros(size), np.zeros(size)
+    for buckets, shares in found:
+        share[buckets] += shares
+        pages[buckets] += 1
+    prior = share.sum() / max(1.0, pages.sum())
+    p = (share + SHRINK * prior) / (pages + SHRINK)
+    scores = np.log(p / (1 - p)) - np.log(prior / (1 - prior))
+    return np.where(pages > 0, scores, 0).astype(np.float32)
 
 
 def looked_at(some: list[Example], with_tables: Callable[[int], Tables]) -> list[Seen]:

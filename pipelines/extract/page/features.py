@@ -122,7 +122,8 @@ def tag_buckets(page: Page) -> NDArray[np.int32]:
     grand = np.where(parent > 0, page.parent[parent], -1)
     tags = [np.where(one >= 0, page.tag[one], 0) for one in (element, parent, grand)]
     return np.array(
-        [[_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)] for a, b, c in zip(*tags, strict=True)], np.int32
+        [[_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)] for a, b, c in zip(*(one.tolist() for one in tags), strict=True)],
+        np.int32,
     ).reshape(-1, 2)
 
 
@@ -146,9 +147,10 @@ def _letter(byte) -> Any:
 
 @njit(cache=True, nogil=True)
 def _tag_bucket(level, a, b, c) -> Any:
-    state = _OFFSET
-    for value in (level, a, b, c):
-        state = (state ^ np.uint64(value + 1)) * _PRIME
+    state = (_OFFSET ^ np.uint64(level + 1)) * _PRIME
+    state = (state ^ np.uint64(a + 1)) * _PRIME
+    state = (state ^ np.uint64(b + 1)) * _PRIME
+    state = (state ^ np.uint64(c + 1)) * _PRIME
     return np.int64((state ^ (state >> np.uint64(29))) % np.uint64(NAME_BUCKETS))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -20,6 +21,12 @@ class Models(NamedTuple):
     tables: Tables
     first: Forest
     second: Forest
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of the models, hex: what extracts a page depends on them as on code."""
+    return hashlib.sha256(files("pipelines.extract.page").joinpath(FILE).read_bytes()).hexdigest()
 
 
 @cache
