@@ -135,10 +135,15 @@ def main() -> int:
     asked = parser.parse_args()
     data = os.environ.get("POMONA_DATA")
     if not data:
-        print("POMONA_DATA is not set: it names the folder with html_gold, pages whose main text is known", file=sys.stderr)
+        print(
+            "POMONA_DATA is not set: it names the folder with html_gold, pages whose main text is known",
+            file=sys.stderr,
+        )
         return 1
     try:
-        found = extracted(Path(data) / "html_gold", Path(data) / "lists" / "justext_stoplists.json.gz", fresh=asked.fresh)
+        found = extracted(
+            Path(data) / "html_gold", Path(data) / "lists" / "justext_stoplists.json.gz", fresh=asked.fresh
+        )
     except (NotInstalled, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

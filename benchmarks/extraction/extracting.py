@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 
-def run(engines: dict[str, Callable[[bytes, "str | None"], "str | None"]]) -> None:
+def run(engines: dict[str, Callable[[bytes, str | None], str | None]]) -> None:
     """Extract all pages by each engine, one after the other."""
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         pages = json.load(file)

@@ -46,8 +46,8 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
     Byte order mark, then the HTTP charset, then a meta tag in the first 1,024 bytes, then UTF-8 if the bytes are
     valid, then detection (charset-normalizer on 64 KiB), then windows-1252. Where this goes beyond the standard: bytes
     that are well-formed UTF-8, with several characters beyond ASCII, are UTF-8 whatever they are said to be. Pages are
-    often converted and keep their old label, and text in another encoding is next to never well-formed UTF-8. NULs and control characters, which HTML
-    does not allow, are left out; lone bytes become U+FFFD.
+    often converted and keep their old label, and text in another encoding is next to never well-formed UTF-8. NULs and
+    control characters, which HTML does not allow, are left out; lone bytes become U+FFFD.
 
     Args:
         html: the page, transfer and content encodings undone.

@@ -44,7 +44,8 @@ class ExtractionError(Exception):
     """No text could be had. `reason` is kebab-case, for the ledger.
 
     "empty-document" (nothing there, or nothing but page furniture), "undecodable-content" (bytes that are no text),
-    "too-large", "too-deep" (limits of a page), "too-slow", "out-of-memory" (limits of an engine), "extraction-failed" (the engine broke), "unsupported-type".
+    "too-large", "too-deep" (limits of a page), "too-slow", "out-of-memory" (limits of an engine), "extraction-failed"
+    (the engine broke), "unsupported-type".
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -64,7 +64,8 @@ class Guard:
                 "extraction-failed" where it raised anything else or ended its process.
         """
         child = self._started()
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
             _send(child.stdin, (job, arguments))
             self._wait(child)
@@ -138,7 +139,7 @@ def _received(stream: IO[bytes]) -> Any:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
-    return pickle.loads(data)  # noqa: S301 - from the process that this one started
+    return pickle.loads(data)
 
 
 def _readable(stream: IO[bytes], seconds: float) -> bool:

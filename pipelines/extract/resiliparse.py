@@ -24,7 +24,9 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     try:
         tree = HTMLTree.parse(text)
         title = " ".join((tree.title or "").split())
-        main = str(extract_plain_text(tree, main_content=True, alt_texts=False, comments=False, preserve_formatting=True))
+        main = str(
+            extract_plain_text(tree, main_content=True, alt_texts=False, comments=False, preserve_formatting=True)
+        )
     except Exception as error:  # whatever a page provokes in the library is that page's failure
         raise ExtractionError("extraction-failed", f"resiliparse: {type(error).__name__}: {error}"[:500]) from error
     main = "\n".join(line.rstrip() for line in main.replace("\xa0", " ").split("\n")).strip("\n")

@@ -23,7 +23,8 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     """The main text of a page.
 
     Raises:
-        ExtractionError: what `HtmlPage.parse` raises; "empty-document" where no main text is found, "extraction-failed" where trafilatura breaks.
+        ExtractionError: what `HtmlPage.parse` raises; "empty-document" where no main text is found,
+            "extraction-failed" where trafilatura breaks.
     """
     page = HtmlPage.parse(html, charset)
     title, robots, reservation, formulas = page.title(), page.meta_robots(), page.reservation(), page.math_count()

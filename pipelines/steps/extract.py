@@ -234,8 +234,19 @@ def run(
 
     return steps.perform(
         step,
-        code=("kernels", "pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
-        parameters={"source": parameters, "partitions": partitions, "extract": asked.model_dump(mode="json"), "models": digest()},
+        code=(
+            "kernels",
+            "pipelines.extract",
+            "pipelines.sources",
+            "pipelines.crawl.content_coding",
+            "pipelines.steps.extract",
+        ),
+        parameters={
+            "source": parameters,
+            "partitions": partitions,
+            "extract": asked.model_dump(mode="json"),
+            "models": digest(),
+        },
         inputs=map(str, about["units"]),
         body=body,
         expected=about,

@@ -29,7 +29,7 @@ from pipelines.extract.page.text import Texts, texts
 
 SHRINK = 4.0
 """Pages that the prior of a table's bucket counts as."""
-MOST_BLOCKS = 5000
+MOST_BLOCKS = 20_000
 
 Shares = tuple[NDArray[np.int32], NDArray[np.float64]]
 
@@ -85,7 +85,9 @@ def folds(some: list[Example], count: int, seed: int) -> NDArray[np.int64]:
 
 def tables(some: list[Example], stops: NDArray[np.uint64]) -> Tables:
     """Learn the log odds of names and words, each page counting once for each of them."""
-    return Tables(_odds([one.names for one in some], NAME_BUCKETS), _odds([one.spelled for one in some], WORD_BUCKETS), stops)
+    return Tables(
+        _odds([one.names for one in some], NAME_BUCKETS), _odds([one.spelled for one in some], WORD_BUCKETS), stops
+    )
 
 
 def _shares(

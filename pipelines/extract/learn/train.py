@@ -45,8 +45,7 @@ STOPS = 80
 
 def stop_words(file: Path) -> NDArray[np.uint64]:
     """Hashes of the frequent words of every language of a list such as jusText's: {language: [words by frequency]}."""
-    opened = gzip.open(file, "rt", encoding="utf-8")
-    with opened as stream:
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
         lists: dict[str, list[str]] = json.load(stream)
     found = {tokens(word)[0] for words in lists.values() for word in words[:STOPS] if len(tokens(word)) == 1}
     return stop_table(np.array(sorted(found), np.uint64))
@@ -69,11 +68,15 @@ def train(some: Sequence[Example], stops: NDArray[np.uint64], seed: int = 0, thr
 
     p = np.zeros(len(rows), np.float32)
     for k in range(INNER):
-        model = _fit(rows[known & (of_row != k)], share[known & (of_row != k)], weight[known & (of_row != k)], 0, seed, threads)
+        model = _fit(
+            rows[known & (of_row != k)], share[known & (of_row != k)], weight[known & (of_row != k)], 0, seed, threads
+        )
         p[of_row == k] = probabilities(model, rows[of_row == k])
     first = _fit(rows[known], share[known], weight[known], 0, seed, threads)
     bounds = np.cumsum([0, *(len(one.share) for one in some)])
-    both = np.concatenate([second(view, p[low:high]) for view, low, high in zip(views, bounds[:-1], bounds[1:], strict=True)])
+    both = np.concatenate(
+        [second(view, p[low:high]) for view, low, high in zip(views, bounds[:-1], bounds[1:], strict=True)]
+    )
     last = _fit(both[known], share[known], weight[known], 1, seed, threads)
     return Models(tables(some, stops), first, last)
 
@@ -98,16 +101,24 @@ def _weights(one: Example) -> NDArray[np.float64]:
 
 
 def _fit(
-    rows: NDArray[np.float32], share: NDArray[np.float32], weight: NDArray[np.float64], stage: int, seed: int, threads: int
+    rows: NDArray[np.float32],
+    share: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    stage: int,
+    seed: int,
+    threads: int,
 ) -> Forest:
     import lightgbm
 
-    data = lightgbm.Dataset(rows, share, weight=weight, free_raw_data=True, params={"max_bin": SETTINGS["max_bin"], "verbosity": -1})
+    data = lightgbm.Dataset(
+        rows, share, weight=weight, free_raw_data=True, params={"max_bin": SETTINGS["max_bin"], "verbosity": -1}
+    )
     model = lightgbm.train({**SETTINGS, "seed": seed, "num_threads": threads}, data, ROUNDS[stage])
     return forest(model.dump_model()["tree_info"])
 
 
 def main() -> None:
+    """Train, and write the models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gold", type=Path, required=True)
     parser.add_argument("--stopwords", type=Path, required=True)

@@ -16,9 +16,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.words import PUNCTUATION, SYMBOL, WORD, Words
-from pipelines.extract.page.names import ATTRIBUTE, FNV_OFFSET, FNV_PRIME, RAW_TITLE, TAG, Kind, Within
-from pipelines.extract.page.names import NAMES
-from pipelines.extract.page.parse import Page
+from pipelines.extract.page.names import (
+    ATTRIBUTE,
+    FNV_OFFSET,
+    FNV_PRIME,
+    RAW_JSON,
+    RAW_TITLE,
+    TAG,
+    Within,
+)
+from pipelines.extract.page.parse import Page, contains
 from pipelines.extract.page.text import Texts
 
 NAME_BUCKETS: Final = 1 << 13
@@ -29,19 +36,20 @@ _CLASS, _ID, _ROLE, _PROP = ATTRIBUTE["class"], ATTRIBUTE["id"], ATTRIBUTE["role
 _HEADING, _LINK, _STRONG = int(Within.HEADING), int(Within.LINK), int(Within.STRONG)
 _H1 = TAG["h1"]
 _P_TAG = TAG["p"]
-_BLOCK = int(Kind.BLOCK)
+_CONTENT = ATTRIBUTE["content"]
+_ARTICLE, _MAIN, _ANCHOR = TAG["article"], TAG["main"], TAG["a"]
 
 FLAGS: Final = tuple(int(flag) for flag in Within if flag not in (Within.HEADING, Within.LINK, Within.STRONG))
 
 OWN: Final = (
     "words", "bytes", "link_share", "links", "punctuation", "commas", "sentences", "ending", "stop_share", "capitals",
     "digits", "word_bytes", "symbols", "separators", "copyright", "digit_first", "breaks", "at_sign", "strong_share",
-    "upper_share", "lines",
+    "upper_share", "lines", "repeats",
 )  # fmt: skip
 PLACE: Final = (
     "heading", "depth", "siblings", "sibling_place", "place", "words_before", "words_after", "title_share",
     "title_covered", "after_h1", "since_heading", "since_h1", "page_words", "page_blocks", "page_link_share",
-    "page_paragraph_share", "page_articles", "page_main",
+    "page_paragraph_share", "page_articles", "page_main", "says_article", "says_product", "says_forum", "says_list",
 )  # fmt: skip
 TABLES: Final = (
     "own_names", "own_names_min", "parent_names", "grandparent_names", "path_min", "path_max", "path_sum", "tag_pair",
@@ -58,9 +66,7 @@ NEAR: Final = tuple(
     for where in ("previous", "second_previous", "next", "second_next")
     for what in ("words", "link_share", "ending", "heading", "stop_share", "same_parent")
 )
-FLAG_NAMES: Final = tuple(
-    f"in_{Within(flag).name or flag}".lower() for flag in FLAGS
-)
+FLAG_NAMES: Final = tuple(f"in_{Within(flag).name or flag}".lower() for flag in FLAGS)
 FIRST: Final = (*OWN, *PLACE, *TABLES, *AROUND, *SIMILAR, *NEAR, *FLAG_NAMES)
 """Names of the features that the first model sees, in order."""
 SECOND: Final = (
@@ -102,7 +108,7 @@ def stop_table(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def seen(html: NDArray[np.uint8], page: Page, texts: Texts, words: Words, tables: Tables) -> Seen:
     """Count everything that the first model sees."""
-    return Seen(*_seen(html, page, texts, words, tables, NAMES.kinds, np.array(FLAGS, np.int32)))
+    return Seen(*_seen(html, page, texts, words, tables, np.array(FLAGS, np.int32)))
 
 
 def second(found: Seen, p: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -122,7 +128,10 @@ def tag_buckets(page: Page) -> NDArray[np.int32]:
     grand = np.where(parent > 0, page.parent[parent], -1)
     tags = [np.where(one >= 0, page.tag[one], 0) for one in (element, parent, grand)]
     return np.array(
-        [[_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)] for a, b, c in zip(*(one.tolist() for one in tags), strict=True)],
+        [
+            [_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)]
+            for a, b, c in zip(*(one.tolist() for one in tags), strict=True)
+        ],
         np.int32,
     ).reshape(-1, 2)
 
@@ -217,6 +226,38 @@ def _stop(table, key) -> Any:
     return False
 
 
+# What schema.org's and Open Graph's types say of a page, in small letters: article, product, discussion, list.
+_SAYS: Final = (
+    (b'article"', 0), (b'posting"', 0), (b'product"', 1), (b'offer"', 1), (b"discussionforum", 2), (b'qapage"', 2),
+    (b'question"', 2), (b'itemlist"', 3), (b"collectionpage", 3), (b"searchresults", 3),
+)  # fmt: skip
+_SAID = np.zeros((len(_SAYS), 20), np.uint8)
+for _row, (_word, _) in zip(_SAID, _SAYS, strict=True):
+    _row[: len(_word)] = np.frombuffer(_word, np.uint8)
+_SAID_LENGTH = np.array([len(word) for word, _ in _SAYS])
+_SAID_KIND = np.array([kind for _, kind in _SAYS])
+
+
+@njit(cache=True, nogil=True)
+def _says(html, page) -> Any:
+    """Whether the page says that it is an article, a product, a discussion, a list: its JSON-LD and og:type."""
+    found = np.zeros(4, np.float32)
+    for a in range(len(page.name)):
+        low, high = page.low[a], page.high[a]
+        typed = page.name[a] == _CONTENT and high - low <= 20  # <meta property="og:type" content="article">
+        if not typed and page.name[a] != RAW_JSON:
+            continue
+        for k in range(len(_SAID_KIND)):
+            # In JSON a quote ends the type; a meta's content is the type alone.
+            length = _SAID_LENGTH[k]
+            if typed and _SAID[k, length - 1] == 34:
+                length -= 1
+            kind = _SAID_KIND[k]
+            if found[kind] == 0 and contains(html, low, min(high, low + 20_000), _SAID[k, :length]):
+                found[kind] = 1
+    return found
+
+
 @njit(cache=True, nogil=True)
 def _signature(html, page, element) -> Any:
     """Hash of the tags and classes of an element and the two around it."""
@@ -277,9 +318,9 @@ def _title_words(html, page) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
+def _seen(html, page, texts, words, tables, flags) -> Any:
     blocks, elements = len(page.block_element), len(page.tag)
-    own_n, place_n, tables_n, around_n, similar_n, near_n = 21, 18, 14, 20, 5, 24
+    own_n, place_n, tables_n, around_n, similar_n, near_n = 22, 22, 14, 20, 5, 24
     place_0 = own_n
     tables_0 = place_0 + place_n
     around_0 = tables_0 + tables_n
@@ -326,6 +367,8 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
     title, title_count = _title_words(html, page)
     title_hits = np.zeros(blocks, np.int32)
     title_cover = np.zeros(blocks, np.int32)
+    spelled = np.empty(blocks, np.uint64)
+    says = _says(html, page)
     for b in range(blocks):
         piece = texts.block_piece[b]
         last_piece = texts.block_piece[b + 1]
@@ -384,9 +427,7 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
                 n_punct += 1
                 if byte == 44:
                     n_comma += 1
-                elif byte == 46 or byte == 33 or byte == 63:
-                    n_sentence += 1
-                elif byte == 0xE3 or byte == 0xEF:  # 。 ！ ？ and the like
+                elif byte == 46 or byte == 33 or byte == 63 or byte == 0xE3 or byte == 0xEF:
                     n_sentence += 1
                 elif byte == 0xC2 and data[start + 1] in (0xB7, 0xBB):
                     separators += 1
@@ -420,6 +461,7 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
                 seen_link = anchor
         for k in range(offsets[b], offsets[b + 1]):
             breaks += data[k] == 10
+        spelled[b] = text_state
         count_words[b], link_words[b], stop_words[b], punctuation[b] = n_words, n_link, n_stop, n_punct
         w = np.float32(max(1, n_words))
         row = out[b]
@@ -468,6 +510,13 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
         if 0 < n_words <= 6:
             row[12] = word_score[np.int64((text_state ^ (text_state >> np.uint64(33))) % np.uint64(WORD_BUCKETS))]
         row[13] = first_score
+
+    same, kinds_of_text = _groups(spelled)
+    copies = np.zeros(kinds_of_text, np.int32)
+    for b in range(blocks):
+        copies[same[b]] += 1
+    for b in range(blocks):
+        out[b, 21] = min(20, copies[same[b]])
 
     # Elements: sums of what is inside them.
     inside = np.zeros((elements, 4), np.int64)  # words, link words, punctuation, blocks
@@ -539,6 +588,8 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
         row[k + 15] = paragraph_words / total_words
         row[k + 16] = min(20, articles)
         row[k + 17] = min(2, main)
+        for j in range(4):
+            row[k + 18 + j] = says[j]
         before_words += count_words[b]
 
         outer = element
@@ -585,9 +636,6 @@ def _seen(html, page, texts, words, tables, kinds, flags) -> Any:
         for j in range(len(flags)):
             row[flags_0 + j] = within & flags[j] != 0
     return out, count_words, container, similar
-
-
-_ARTICLE, _MAIN, _ANCHOR = TAG["article"], TAG["main"], TAG["a"]
 
 
 @njit(cache=True, nogil=True)

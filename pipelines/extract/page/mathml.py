@@ -34,9 +34,13 @@ _SYMBOLS = {
     "\xa0": " ",
 }  # fmt: skip
 _FUNCTIONS = frozenset(
-    """arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max
-    min Pr sec sin sinh sup tan tanh""".split()
-)
+    (
+        "arccos", "arcsin", "arctan", "arg", "cos", "cosh", "cot", "coth", "csc", "deg",
+        "det", "dim", "exp", "gcd", "hom", "inf", "ker", "lg", "lim", "liminf",
+        "limsup", "ln", "log", "max", "min", "Pr", "sec", "sin", "sinh", "sup",
+        "tan", "tanh",
+    )
+)  # fmt: skip
 _ACCENTS = {
     "^": r"\hat", "ˆ": r"\hat", "~": r"\tilde", "˜": r"\tilde", "¯": r"\bar", "‾": r"\overline", "―": r"\overline",
     "_": r"\underline", "→": r"\vec", "⃗": r"\vec", "˙": r"\dot", ".": r"\dot", "¨": r"\ddot", "ˇ": r"\check",

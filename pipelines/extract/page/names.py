@@ -13,22 +13,31 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
 UNKNOWN: Final = 0
-TAGS: Final = tuple(
-    """? html head body title meta link base script style template noscript
-    address article aside blockquote center details dialog dir div dl dt dd fieldset figcaption figure footer form
-    h1 h2 h3 h4 h5 h6 header hgroup hr legend li listing main menu nav ol optgroup option p plaintext pre search section
-    summary table caption colgroup col thead tbody tfoot tr td th ul xmp
-    a abbr acronym b bdi bdo big blink button cite code data del dfn em font i img input ins kbd label map mark meter nobr
-    output progress q rp rt ruby s samp select small span strike strong sub sup textarea time tt u var wbr br
-    area applet audio canvas datalist embed frame frameset iframe marquee math mjx-math noembed noframes object param
-    picture source svg track video mjx-container mjx-assistive-mml custom""".split()
+TAGS: Final = _listed(
+    """
+    ? html head body title meta link base script style template noscript address article aside blockquote center
+    details dialog dir div dl dt dd fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr
+    legend li listing main menu nav ol optgroup option p plaintext pre search section summary table caption
+    colgroup col thead tbody tfoot tr td th ul xmp a abbr acronym b bdi bdo big blink button cite code data del
+    dfn em font i img input ins kbd label map mark meter nobr output progress q rp rt ruby s samp select small
+    span strike strong sub sup textarea time tt u var wbr br area applet audio canvas datalist embed frame
+    frameset iframe marquee math mjx-math noembed noframes object param picture source svg track video
+    mjx-container mjx-assistive-mml custom
+    """
 )
 TAG: Final = {name: number for number, name in enumerate(TAGS)}
 
-ATTRIBUTES: Final = tuple(
-    """? class id role href alt src type name content property rel lang style hidden aria-hidden itemprop datetime
-    http-equiv start colspan rowspan charset itemtype title data-lang""".split()
+ATTRIBUTES: Final = _listed(
+    """
+    ? class id role href alt src type name content property rel lang style hidden aria-hidden itemprop datetime
+    http-equiv start colspan rowspan charset itemtype title data-lang
+    """
 )
 ATTRIBUTE: Final = {name: number for number, name in enumerate(ATTRIBUTES)}
 RAW_TITLE: Final = len(ATTRIBUTES)

@@ -27,7 +27,6 @@ from pipelines.extract.page.names import (
     RAW_JSON,
     RAW_TITLE,
     TAG,
-    TAGS,
     UNKNOWN,
     Kind,
     Within,
@@ -104,7 +103,8 @@ def parse(html: NDArray[np.uint8]) -> Page:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _space(byte) -> Any:
+def is_space(byte) -> Any:
+    """Whether a byte is ASCII whitespace as HTML has it."""
     return byte == 32 or (9 <= byte <= 13 and byte != 11)
 
 
@@ -173,7 +173,7 @@ def _raw_end(html, at, n, name_low, name_high) -> Any:
                     break
             if same:
                 after = j + 2 + length
-                if after >= n or _space(html[after]) or html[after] == 62 or html[after] == 47:
+                if after >= n or is_space(html[after]) or html[after] == 62 or html[after] == 47:
                     return j
         j += 1
     return n
@@ -186,7 +186,7 @@ def _tag_end(html, at, n) -> Any:
     while j < n and html[j] != 62:
         if html[j] == 61:  # =
             j += 1
-            while j < n and _space(html[j]):
+            while j < n and is_space(html[j]):
                 j += 1
             if j < n and (html[j] == 34 or html[j] == 39):
                 quote = html[j]
@@ -208,7 +208,7 @@ def _attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> An
     j = at
     closed = False
     while j < n:
-        while j < n and (_space(html[j]) or html[j] == 47):
+        while j < n and (is_space(html[j]) or html[j] == 47):
             closed = html[j] == 47
             j += 1
         if j >= n:
@@ -218,15 +218,15 @@ def _attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> An
         closed = False
         low = j
         j += 1  # a "=" may begin a name
-        while j < n and not (_space(html[j]) or html[j] == 61 or html[j] == 62 or html[j] == 47):
+        while j < n and not (is_space(html[j]) or html[j] == 61 or html[j] == 62 or html[j] == 47):
             j += 1
         high = j
-        while j < n and _space(html[j]):
+        while j < n and is_space(html[j]):
             j += 1
         value_low = value_high = j
         if j < n and html[j] == 61:
             j += 1
-            while j < n and _space(html[j]):
+            while j < n and is_space(html[j]):
                 j += 1
             if j < n and (html[j] == 34 or html[j] == 39):
                 quote = html[j]
@@ -238,7 +238,7 @@ def _attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> An
                 j += 1
             else:
                 value_low = j
-                while j < n and not _space(html[j]) and html[j] != 62:
+                while j < n and not is_space(html[j]) and html[j] != 62:
                     j += 1
                 value_high = j
         if high - low <= 12 and count < len(attr_name):
@@ -252,7 +252,7 @@ def _attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> An
 
 
 @njit(cache=True, nogil=True)
-def _has(html, low, high, word) -> Any:
+def contains(html, low, high, word) -> Any:
     """Whether a value contains an ASCII word in small letters."""
     length = len(word)
     for at in range(low, high - length + 1):
@@ -276,15 +276,16 @@ def _hidden_style(html, low, high, none, hidden) -> Any:
         if html[at] != 58:  # :
             continue
         j = at + 1
-        while j < high and _space(html[j]):
+        while j < high and is_space(html[j]):
             j += 1
         before = at
-        while before > low and _space(html[before - 1]):
+        while before > low and is_space(html[before - 1]):
             before -= 1
         last = html[before - 1] | 32 if before > low else 0
-        if last == 121:  # displa-y, visibilit-y
-            if _has(html, j, min(high, j + 4), none) or _has(html, j, min(high, j + 6), hidden):
-                return True
+        if last == 121 and (  # displa-y, visibilit-y
+            contains(html, j, min(high, j + 4), none) or contains(html, j, min(high, j + 6), hidden)
+        ):
+            return True
     return False
 
 
@@ -293,10 +294,10 @@ def _drawn(html, low, high, names) -> Any:
     """Whether a class says that this was drawn from a formula."""
     at = low
     while at < high:
-        while at < high and _space(html[at]):
+        while at < high and is_space(html[at]):
             at += 1
         start = at
-        while at < high and not _space(html[at]):
+        while at < high and not is_space(html[at]):
             at += 1
         if at > start and _found(names.drawn, _key(html, start, at)) > 0:
             return True
@@ -315,17 +316,19 @@ def _image_of_formula(html, element_low, element_high, attr_name, attr_low, attr
         if attr_name[k] == _ALT:
             alt = k
         elif attr_name[k] == _CLASS:
-            if _has(html, low, high, words[0]):
+            if contains(html, low, high, words[0]):
                 shows = True
             for word in (words[1], words[2]):  # whole classes
                 length = len(word)
                 for at in range(low, high - length + 1):
-                    if (at == low or _space(html[at - 1])) and (at + length == high or _space(html[at + length])):
-                        shows |= _has(html, at, at + length, word)
-        elif attr_name[k] == _SRC and not _has(html, low, min(high, low + 5), words[6]):
+                    if (at == low or is_space(html[at - 1])) and (at + length == high or is_space(html[at + length])):
+                        shows |= contains(html, at, at + length, word)
+        elif attr_name[k] == _SRC and not contains(html, low, min(high, low + 5), words[6]):
             far = min(high, low + 500)
             shows |= (
-                _has(html, low, far, words[3]) or _has(html, low, far, words[4]) or _has(html, low, far, words[5])
+                contains(html, low, far, words[3])
+                or contains(html, low, far, words[4])
+                or contains(html, low, far, words[5])
             )
     return alt if shows and alt >= 0 and attr_high[alt] > attr_low[alt] else -1
 
@@ -408,7 +411,7 @@ def _parse(html, names) -> Any:
                     if (97 <= (after | 32) <= 122) or after == 47 or after == 33 or after == 63:
                         break
                 blank = False
-            elif blank and not _space(byte):
+            elif blank and not is_space(byte):
                 blank = False
             at += 1
         if at > low and skip == 0:
@@ -430,7 +433,7 @@ def _parse(html, names) -> Any:
         if after == 33 or after == 63:  # <! <?
             if at + 3 < n and html[at + 2] == 45 and html[at + 3] == 45:
                 at = _comment_end(html, at, n)
-            elif _has(html, at + 2, min(n, at + 9), _CDATA):
+            elif contains(html, at + 2, min(n, at + 9), _CDATA):
                 at += 9  # its text is text, its end is cut when it is read
             else:
                 while at < n and html[at] != 62:
@@ -446,7 +449,7 @@ def _parse(html, names) -> Any:
             continue
         name_high = name_low
         hyphen = False
-        while name_high < n and not (_space(html[name_high]) or html[name_high] == 62 or html[name_high] == 47):
+        while name_high < n and not (is_space(html[name_high]) or html[name_high] == 62 or html[name_high] == 47):
             hyphen |= html[name_high] == 45
             name_high += 1
         here = _found(names.tags, _key_folded(html, name_low, name_high))
@@ -479,9 +482,7 @@ def _parse(html, names) -> Any:
                     if here in (_TR, _TBODY, _THEAD, _TFOOT, _TD, _TH, _CAPTION):
                         if open_tag == _TABLE:
                             break
-                    elif open_tag in (_TD, _TH, _CAPTION, _TABLE, _OBJECT) and here != open_tag:
-                        break
-                    elif here == _LI and open_tag in (_UL, _OL):
+                    elif open_tag in (_TD, _TH, _CAPTION, _TABLE, _OBJECT) or (here == _LI and open_tag in (_UL, _OL)):
                         break
                     elif kind & _IS_HEADING and names.kinds[open_tag] & _IS_HEADING:
                         found = j
@@ -555,7 +556,7 @@ def _parse(html, names) -> Any:
                     if here in (_TD, _TH) and open_tag == _TR:
                         target = j
                         break
-            elif here == _BUTTON or here == _A:
+            elif here in (_BUTTON, _A):
                 for j in range(target, 0, -1):
                     open_tag = tag[stack[j]]
                     if open_tag == here:
@@ -569,7 +570,7 @@ def _parse(html, names) -> Any:
                         break
                     if open_tag in (_TD, _TH, _CAPTION, _TABLE):
                         break
-            elif here == _BODY or here == _HTML:
+            elif here in (_BODY, _HTML):
                 repeated = False
                 for j in range(top, 0, -1):
                     repeated |= tag[stack[j]] == here
@@ -618,7 +619,7 @@ def _parse(html, names) -> Any:
             elif known == _HIDE:
                 flags |= _HIDDEN
             elif known == _ARIA_HIDDEN:
-                if _has(html, low, high, _TRUE):
+                if contains(html, low, high, _TRUE):
                     flags |= _HIDDEN
             elif known == _STYLE:
                 if _hidden_style(html, low, high, _NONE, _HIDDEN_WORD):
@@ -655,14 +656,14 @@ def _parse(html, names) -> Any:
             elif here == _SCRIPT:
                 for k in range(attributes[element], attributes[element + 1]):
                     if attr_name[k] == _TYPE:
-                        if _has(html, attr_low[k], min(attr_high[k], attr_low[k] + 5), _MATH_TYPE) and not head:
-                            display = _has(html, attr_low[k], attr_high[k], _DISPLAY)
+                        if contains(html, attr_low[k], min(attr_high[k], attr_low[k] + 5), _MATH_TYPE) and not head:
+                            display = contains(html, attr_low[k], attr_high[k], _DISPLAY)
                             if skip == 0:
                                 run_kind[runs] = DISPLAY_TEX if display else TEX
                                 run_element[runs], run_low[runs], run_high[runs] = element, low, high
                                 runs += 1
                                 full, breaks = True, 0
-                        elif attrs < len(attr_name) and _has(html, attr_low[k], attr_high[k], _LD_JSON):
+                        elif attrs < len(attr_name) and contains(html, attr_low[k], attr_high[k], _LD_JSON):
                             attr_name[attrs], attr_low[attrs], attr_high[attrs] = RAW_JSON, low, high
                             attrs += 1
                             attributes[element + 1] = attrs
@@ -681,7 +682,7 @@ def _parse(html, names) -> Any:
                 run_low[runs], run_high[runs] = attr_low[alt], attr_high[alt]
                 runs += 1
                 full, breaks = True, 0
-        if kind & _VOID or (closed and (here == UNKNOWN or here == _SVG)):
+        if kind & _VOID or (closed and here in (UNKNOWN, _SVG)):
             continue
         if top < DEPTH:
             top += 1

@@ -120,7 +120,9 @@ def rendered(
         if table is not None:
             if table not in done:
                 done.add(table)
-                lines += _table(around, [one for one in tables[table] if keep[one]], whole, bounds, formulas, markdown_tables)
+                lines += _table(
+                    around, [one for one in tables[table] if keep[one]], whole, bounds, formulas, markdown_tables
+                )
             continue
         text = formulas.told(block, whole[bounds[block] : bounds[block + 1]].decode("utf-8", "replace"))
         if page.within[page.block_element[block]] & int(Within.ITEM):

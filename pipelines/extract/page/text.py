@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.strings import TextBatch
 from pipelines.extract.page.names import FNV_OFFSET, FNV_PRIME, NAMES, TAG, Within
-from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page
+from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page, is_space
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _PRE, _CODE, _LINK = int(Within.PRE), int(Within.CODE), int(Within.LINK)
@@ -50,11 +50,6 @@ def texts(html: NDArray[np.uint8], page: Page) -> Texts:
     data, offsets, start, element, pieces, formulas = _texts(html, page, NAMES, _C1)
     data.flags.writeable = offsets.flags.writeable = False
     return Texts(TextBatch(data, offsets), start, element, pieces, formulas)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _space(byte) -> Any:
-    return byte == 32 or (9 <= byte <= 13 and byte != 11)
 
 
 @njit(cache=True, nogil=True)
@@ -162,9 +157,9 @@ def _reference(html, at, high, names, c1, out, m) -> Any:
 @njit(cache=True, nogil=True)
 def _tex(html, low, high, display, names, c1, out, m) -> Any:
     """Write TeX between dollars, outer spaces cut."""
-    while low < high and _space(html[low]):
+    while low < high and is_space(html[low]):
         low += 1
-    while high > low and _space(html[high - 1]):
+    while high > low and is_space(html[high - 1]):
         high -= 1
     if low == high:
         return m
@@ -178,7 +173,7 @@ def _tex(html, low, high, display, names, c1, out, m) -> Any:
         if byte == 38:
             at, m = _reference(html, at, high, names, c1, out, m)
             continue
-        out[m] = 32 if _space(byte) else byte
+        out[m] = 32 if is_space(byte) else byte
         m += 1
         at += 1
     for _ in range(dollars):
@@ -302,7 +297,7 @@ def _texts(html, page, names, c1) -> Any:
                         else:
                             pending = m > first
                             continue
-                    if end == 1 and _space(scratch[0]) and not wide:
+                    if end == 1 and is_space(scratch[0]) and not wide:
                         pending = m > first
                         continue
                     if pending:
@@ -318,7 +313,7 @@ def _texts(html, page, names, c1) -> Any:
                 if nbsp:
                     at += 1
                     byte = np.uint8(32)
-                if _space(byte) and not kept and not (nbsp and wide):
+                if is_space(byte) and not kept and not (nbsp and wide):
                     pending = m > first
                     at += 1
                     continue
@@ -333,10 +328,15 @@ def _texts(html, page, names, c1) -> Any:
             if m > start:
                 before = kind
                 link = anchor
-        while m > first and _space(out[m - 1]):
+        while m > first and is_space(out[m - 1]):
             m -= 1
         offsets[b + 1] = m
         block_piece[b + 1] = pieces
-    return out[:m].copy(), offsets, piece_start[:pieces].copy(), piece_element[:pieces].copy(), block_piece, formulas[
-        :waiting
-    ].copy()
+    return (
+        out[:m].copy(),
+        offsets,
+        piece_start[:pieces].copy(),
+        piece_element[:pieces].copy(),
+        block_piece,
+        formulas[:waiting].copy(),
+    )

@@ -36,7 +36,9 @@ def test_the_chosen_blocks_have_the_best_expected_f1() -> None:
         words = random.integers(1, 30, 7).astype(np.int32)
         total = float((p * words).sum())
 
-        def expected(some: tuple[int, ...], p: np.ndarray = p, words: np.ndarray = words, total: float = total) -> float:
+        def expected(
+            some: tuple[int, ...], p: np.ndarray = p, words: np.ndarray = words, total: float = total
+        ) -> float:
             at = list(some)
             return float(2 * (p[at] * words[at]).sum() / (words[at].sum() + total))
 
