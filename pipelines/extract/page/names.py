@@ -58,7 +58,8 @@ _BLOCKS = _set(
 _VOID = _set("area base br col embed frame hr img input link meta param source track wbr")
 _CLOSES_P = _set(
     """address article aside blockquote center details dialog dir div dl dt dd fieldset figcaption figure footer form
-    h1 h2 h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp"""
+    h1 h2 h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul
+    xmp"""
 )
 _SPECIAL = _BLOCKS - {"custom"} | _set("button object template applet marquee select textarea iframe")
 _FORMATTING = _set("a b big code em font i nobr s small strike strong tt u")
