@@ -50,6 +50,13 @@ def labels(page: GoldPage, texts: Texts, found: Words) -> NDArray[np.float32]:
             place[b] = int(np.median([where[key][0] for key in hits]))
         elif share[b] < 0.15:
             share[b] = 0
+    # A short block that is a line of the gold, and stands on the page no more often than there, is main text.
+    lines = Counter(tuple(tokens(line)) for line in page.text.split("\n") if line.strip())
+    on_page = Counter(tuple(block) for block in blocks)
+    for b, block in enumerate(blocks):
+        key = tuple(block)
+        if key and lines[key] >= on_page[key] > 0:
+            share[b] = 1
     # A short block is main text where the gold has it between what its neighbours have there.
     starts: dict[int, list[int]] = defaultdict(list)
     for at, token in enumerate(gold):
@@ -58,7 +65,7 @@ def labels(page: GoldPage, texts: Texts, found: Words) -> NDArray[np.float32]:
     after = _running(place, forward=False)
     used: set[int] = set()
     for b, block in enumerate(blocks):
-        if not block or len(block) >= SHINGLE + 1:
+        if not block or len(block) >= SHINGLE + 1 or share[b] == 1:
             continue
         low, high = before[b], after[b]
         if low < 0 and high < 0:

@@ -61,7 +61,7 @@ _TABLE, _TR, _TD, _TH, _TBODY, _THEAD, _TFOOT, _CAPTION = (
 _COLGROUP, _COL, _UL, _OL, _DIV, _ADDRESS, _HTML, _BODY, _HEAD_TAG = (
     _T["colgroup"], _T["col"], _T["ul"], _T["ol"], _T["div"], _T["address"], _T["html"], _T["body"], _T["head"],
 )  # fmt: skip
-_MJX = _T["mjx-container"]
+_MJX, _STYLE_TAG = _T["mjx-container"], _T["style"]
 _SCRIPT, _TITLE, _MATH, _PLAINTEXT, _CUSTOM, _NOSCRIPT, _OBJECT, _XMP, _SVG = (
     _T["script"], _T["title"], _T["math"], _T["plaintext"], _T["custom"], _T["noscript"], _T["object"], _T["xmp"],
     _T["svg"],
@@ -397,6 +397,7 @@ def _parse(html, names) -> Any:
     head = False
     titled = False
     unclosed_math = False
+    noscript = 0  # where the <noscript> ends that this is in
 
     at = 0
     while at < n:
@@ -629,6 +630,10 @@ def _parse(html, names) -> Any:
                 if role > 0:
                     flags |= role
         within[element] = flags
+        if here == _NOSCRIPT and at >= noscript:
+            noscript = _raw_end(html, at, n, name_low, name_high)
+            if noscript == n:
+                noscript = 0
         if here == _HEAD_TAG and blocks == 0 and not full:
             head = True
 
@@ -645,8 +650,14 @@ def _parse(html, names) -> Any:
             continue
         if kind & _RAW and not (here == _TITLE and skip > 0):
             low = at
-            high = _raw_end(html, at, n, name_low, name_high)
-            at = _tag_end(html, min(n, high + 2), n)
+            bound = noscript if at < noscript else n  # to a browser with scripts all of <noscript> is one raw text
+            high = _raw_end(html, at, bound, name_low, name_high)
+            if high == bound:
+                if here not in (_SCRIPT, _STYLE_TAG, _TITLE):  # without an end it would hold the rest of the page
+                    continue
+                at = bound
+            else:
+                at = _tag_end(html, high + 2, n)
             if here == _TITLE:
                 if not titled and attrs < len(attr_name):
                     titled = True
