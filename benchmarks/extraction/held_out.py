@@ -21,7 +21,7 @@ def main() -> None:
     fold = folds(some, FOLDS, SEED)
     texts: dict[str, str] = {}
     for k in range(FOLDS):
-        models = train([one for one, of in zip(some, fold, strict=True) if of != k], stops)
+        models = train([one for one, of in zip(some, fold, strict=True) if of != k], stops).models
         for one, of in zip(some, fold, strict=True):
             if of == k:
                 texts[f"{one.gold.set}/{one.gold.id}"] = extracted(models, one)

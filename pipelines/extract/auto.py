@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.words import Words, words
-from pipelines.extract.encoding import decode_html
+from pipelines.extract.encoding import as_utf8
 from pipelines.extract.extraction import Extraction, ExtractionError
-from pipelines.extract.page.features import second, seen
-from pipelines.extract.page.forest import chosen, probabilities
+from pipelines.extract.page.choice import chosen
+from pipelines.extract.page.features import seen
 from pipelines.extract.page.mathml import tex
 from pipelines.extract.page.metadata import told
-from pipelines.extract.page.model import Models, models
-from pipelines.extract.page.parse import DISPLAY_TEX, IMAGE, MATHML, TEX, Page, parse
+from pipelines.extract.page.model import Models, likely, models
+from pipelines.extract.page.parse import DISPLAY_TEX, IMAGE, MATHML, TEX, TEXT, Page, parse
 from pipelines.extract.page.render import data_tables, rendered, whole_tables
 from pipelines.extract.page.text import Texts, texts
 
@@ -24,6 +24,7 @@ MAX_BYTES = 20_000_000
 MAX_BLOCKS = 100_000
 """Most blocks of text of a page."""
 
+_SIGNS = (b"$$", rb"\(", rb"\[", rb"\begin{")
 _DELIMITERS = re.compile(
     r"\$\$[^$]{1,2000}\$\$|\\\(.{1,500}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(?:equation|align)", re.DOTALL
 )
@@ -39,10 +40,10 @@ def extract(
     """
     if len(html) > MAX_BYTES:
         raise ExtractionError("too-large", f"the page has {len(html)} bytes, the limit is {MAX_BYTES}")
-    text, encoding = decode_html(html, charset)
-    if not text.strip():
+    clean, encoding = as_utf8(html, charset)
+    if not clean or clean.isspace():
         raise ExtractionError("empty-document", f"the page has {len(html)} bytes and no character")
-    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    data = np.frombuffer(clean, np.uint8)
     page = parse(data)
     blocks = len(page.block_element)
     if not blocks:
@@ -54,12 +55,11 @@ def extract(
     if not main:
         raise ExtractionError("empty-document", "no block of the page is main text")
     head = told(data, page)
-    marked = int(np.isin(page.run_kind, (MATHML, TEX, DISPLAY_TEX, IMAGE)).sum())
     return Extraction(
         main,
         head.title,
         "auto",
-        marked + len(_DELIMITERS.findall(main)),
+        formulas(data, page),
         head.meta_robots,
         head.reservation,
         encoding,
@@ -71,13 +71,29 @@ def extract(
     )
 
 
+def formulas(data: NDArray[np.uint8], page: Page) -> int:
+    """Formulas of a page: MathML, TeX scripts, formula images, and TeX delimiters in its text."""
+    kinds = page.run_kind
+    marked = int(np.isin(kinds, (MATHML, TEX, DISPLAY_TEX)).sum())
+    images = np.flatnonzero(kinds == IMAGE)
+    marked += int(
+        (kinds[images - 1] != MATHML)[images > 0].sum() + (images == 0).sum()
+    )  # not those beside their MathML
+    whole = data.tobytes()
+    if not any(sign in whole for sign in _SIGNS):
+        return marked
+    texts_only = np.flatnonzero(kinds == TEXT)
+    bounds = zip(page.run_low[texts_only].tolist(), page.run_high[texts_only].tolist(), strict=True)
+    written = "\n".join(whole[low:high].decode("utf-8", "replace") for low, high in bounds)
+    return marked + len(_DELIMITERS.findall(written))
+
+
 def main_text(
     data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models, *, markdown_tables: bool = True
 ) -> str:
     """The text of the blocks that the models take for main text; "" where there is none."""
     view = seen(data, page, inside, split, learned.tables)
-    p = probabilities(learned.second, second(view, probabilities(learned.first, view.features)))
-    keep = chosen(p, view.words)
+    keep = chosen(likely(learned, page, view), view.words)
     tables = data_tables(page, view.words)
     whole_tables(keep, view.words, tables)
     text = rendered(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+import numpy as np
+
 from pipelines.extract.extraction import ExtractionError
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -32,7 +34,7 @@ _PRESCAN = 1024
 _META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _CONTROL = dict.fromkeys([*range(9), 11, *range(14, 32), 127])
-_HAS_CONTROL = re.compile("[" + "".join(rf"\x{code:02x}" for code in _CONTROL) + "]")
+_SPACES = (b"\n", b"\r", b"\t", b"\f")
 _DETECT_BYTES = 1 << 16
 _SURE = 8
 """Bytes of UTF-8 beyond one a character: below, a word or two in another encoding might look like it."""
@@ -58,15 +60,26 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
         control
             characters: a binary file that calls itself HTML.
     """
-    for mark, encoding in _BOMS:
-        if html.startswith(mark):
-            return _decoded(html[len(mark) :], encoding)
-    encoding = web_encoding(charset) or _declared(html)
-    if encoding is None:
-        encoding = _detected(html)
-    elif encoding not in ("utf-8", "utf-16-le", "utf-16-be") and _is_utf8(html):
-        encoding = "utf-8"
+    encoding = _encoding(html, charset)
+    for mark, meant in _BOMS:
+        if encoding == meant:
+            html = html.removeprefix(mark)
     return _decoded(html, encoding)
+
+
+def as_utf8(html: bytes, charset: str | None = None) -> tuple[bytes, str]:
+    """What `decode_html` reads, as UTF-8; next to nothing to do where the page is clean UTF-8, as most are.
+
+    Raises:
+        ExtractionError: "undecodable-content".
+    """
+    encoding = _encoding(html, charset)
+    if encoding == "utf-8":
+        html = html.removeprefix(_BOMS[0][0])
+        if not _has_control(html) and (html.isascii() or _is_well_formed(html)):
+            return html, encoding
+    text, encoding = decode_html(html, charset)
+    return text.encode("utf-8", "replace"), encoding
 
 
 def web_encoding(label: str | None) -> str | None:
@@ -81,6 +94,18 @@ def web_encoding(label: str | None) -> str | None:
     if not getattr(codecs.lookup(name), "_is_text_encoding", True) or name.replace("-", "_") in _NOT_OF_A_PAGE:
         return None
     return _WEB_NAMES.get(name, name)
+
+
+def _encoding(html: bytes, charset: str | None) -> str:
+    for mark, encoding in _BOMS:
+        if html.startswith(mark):
+            return encoding
+    encoding = web_encoding(charset) or _declared(html)
+    if encoding is None:
+        return _detected(html)
+    if encoding not in ("utf-8", "utf-16-le", "utf-16-be") and _is_utf8(html):
+        return "utf-8"
+    return encoding
 
 
 def _declared(html: bytes) -> str | None:
@@ -103,12 +128,22 @@ def _is_utf8(html: bytes) -> bool:
     return len(html) - len(text) >= _SURE
 
 
-def _detected(html: bytes) -> str:
+def _is_well_formed(html: bytes) -> bool:
     try:
         html.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    else:
+        return False
+    return True
+
+
+def _has_control(html: bytes) -> bool:
+    """Whether a text in UTF-8 has characters that HTML does not allow."""
+    low = int(np.count_nonzero(np.frombuffer(html, np.uint8) < 32))
+    return low != sum(map(html.count, _SPACES)) or b"\x7f" in html
+
+
+def _detected(html: bytes) -> str:
+    if _is_well_formed(html):
         return "utf-8"
     from charset_normalizer import from_bytes
 
@@ -123,7 +158,8 @@ def _decoded(html: bytes, encoding: str) -> tuple[str, str]:
         raise ExtractionError(
             "undecodable-content", f"{replaced} of {len(text)} characters are not {encoding}; is this a page at all?"
         )
-    clean = text.translate(_CONTROL) if _HAS_CONTROL.search(text) else text  # the search is a hundred times faster
+    controls = _has_control(text.encode("utf-8", "replace"))
+    clean = text.translate(_CONTROL) if controls else text  # the search is a hundred times faster
     if len(text) - len(clean) > _MOST_CONTROL * len(text):
         raise ExtractionError(
             "undecodable-content",

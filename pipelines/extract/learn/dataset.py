@@ -14,17 +14,9 @@ from pipelines.extract.encoding import decode_html
 from pipelines.extract.extraction import ExtractionError
 from pipelines.extract.learn.gold import GoldPage
 from pipelines.extract.learn.labels import labels
-from pipelines.extract.page.features import (
-    NAME_BUCKETS,
-    WORD_BUCKETS,
-    Seen,
-    Tables,
-    names_of,
-    seen,
-    tag_buckets,
-    text_bucket,
-)
+from pipelines.extract.page.features import Seen, seen
 from pipelines.extract.page.parse import Page, parse
+from pipelines.extract.page.tables import NAME_BUCKETS, WORD_BUCKETS, Tables, names_of, tag_buckets, text_bucket
 from pipelines.extract.page.text import Texts, texts
 
 SHRINK = 4.0

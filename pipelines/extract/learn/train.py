@@ -1,4 +1,4 @@
-"""Train the models of the `auto` engine: two boosted-tree stages and the tables of names and words.
+"""Train the models of the `auto` engine: stages of boosted trees, and the tables of names and words.
 
 python -m pipelines.extract.learn.train --gold FOLDER --stopwords FILE --out model.npz
 """
@@ -9,6 +9,8 @@ import argparse
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,18 @@ from numpy.typing import NDArray
 
 from pipelines.extract.learn.dataset import Example, examples, folds, looked_at, tables
 from pipelines.extract.learn.gold import SETS, pages, tokens
-from pipelines.extract.page.features import Seen, second, stop_table
-from pipelines.extract.page.forest import Forest, forest, probabilities
-from pipelines.extract.page.model import Models
+from pipelines.extract.page.context import in_context
+from pipelines.extract.page.forest import Forest, forest, joined, probabilities
+from pipelines.extract.page.model import SETTLED, Models, arrays
+from pipelines.extract.page.tables import stop_table
 
-INNER = 5
+ALL_WORDS = 1.0
+"""How far a page's weight is that of all its words, not of its main text alone."""
+INNER = 4
 """Folds within the training pages: what a stage sees of a page was learned without it."""
 SETTINGS: dict[str, Any] = {
     "objective": "cross_entropy",
+    "extra_trees": True,
     "learning_rate": 0.06,
     "num_leaves": 24,
     "min_data_in_leaf": 60,
@@ -37,10 +43,33 @@ SETTINGS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-ROUNDS = (150, 200)
-"""Trees of the first and the second stage."""
+ROUNDS = (250, 250, 250)
+"""Trees of a seed in each stage."""
+SEEDS = 2
+"""Forests of a stage, which differ by chance; their mean is what counts."""
 STOPS = 80
 """Most frequent words of a language that count as stop words."""
+MOST_ROWS = 400
+"""Blocks of a page that are learned from, drawn at random where it has more: each page weighs the same anyway."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The blocks of some pages, one after the other."""
+
+    share: NDArray[np.float32]  # of main text; -1 unknown
+    weight: NDArray[np.float64]
+    page: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    learned: NDArray[np.bool_]  # from which is learned: known, and drawn
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models, and how likely they find the training pages' blocks where the page's host is left out."""
+
+    models: Models
+    without: list[NDArray[np.float32]]  # by example
 
 
 def stop_words(file: Path) -> NDArray[np.uint64]:
@@ -51,39 +80,40 @@ def stop_words(file: Path) -> NDArray[np.uint64]:
     return stop_table(np.array(sorted(found), np.uint64))
 
 
-def train(some: Sequence[Example], stops: NDArray[np.uint64], seed: int = 0, threads: int = 2) -> Models:
+def train(some: Sequence[Example], stops: NDArray[np.uint64], seed: int = 0, threads: int = 1) -> Trained:
     """Train on examples.
 
-    Tables and the first stage that features of a page come from were learned without the pages of its host.
+    Tables and the stages before, which features of a page come from, were learned without the pages of its host.
     """
     some = list(some)
     fold = folds(some, INNER, seed)
     without = [tables([one for one, of in zip(some, fold, strict=True) if of != k], stops) for k in range(INNER)]
     views = looked_at(some, lambda k: without[fold[k]])
-    rows = np.concatenate([view.features for view in views])
-    share = np.concatenate([one.share for one in some])
-    weight = np.concatenate([_weights(one) for one in some])
-    of_row = np.concatenate([np.full(len(one.share), of) for one, of in zip(some, fold, strict=True)])
-    known = share >= 0
-
-    p = np.zeros(len(rows), np.float32)
-    for k in range(INNER):
-        model = _fit(
-            rows[known & (of_row != k)], share[known & (of_row != k)], weight[known & (of_row != k)], 0, seed, threads
-        )
-        p[of_row == k] = probabilities(model, rows[of_row == k])
-    first = _fit(rows[known], share[known], weight[known], 0, seed, threads)
+    rows = _rows(some, fold, seed)
+    stages: list[Forest] = []
+    p = np.zeros(0, np.float32)
+    unsettled = np.ones(len(rows.share), np.bool_)
     bounds = np.cumsum([0, *(len(one.share) for one in some)])
-    both = np.concatenate(
-        [second(view, p[low:high]) for view, low, high in zip(views, bounds[:-1], bounds[1:], strict=True)]
-    )
-    last = _fit(both[known], share[known], weight[known], 1, seed, threads)
-    return Models(tables(some, stops), first, last)
-
-
-def predicted(models: Models, view: Seen) -> NDArray[np.float32]:
-    """Each block's probability by both stages."""
-    return probabilities(models.second, second(view, probabilities(models.first, view.features)))
+    for stage, rounds in enumerate(ROUNDS):
+        if stage == 0:
+            features = np.concatenate([view.features for view in views])
+        else:
+            features = np.concatenate(
+                [
+                    in_context(view, one.page, p[low:high], np.flatnonzero(unsettled[low:high]))
+                    for view, one, low, high in zip(views, some, bounds[:-1], bounds[1:], strict=True)
+                ]
+            )
+        model, told = _stage(features, rows, unsettled, rounds, seed, threads)
+        stages.append(model)
+        if stage == 0:
+            p = told
+            unsettled = p >= SETTLED
+        else:
+            p = p.copy()
+            p[unsettled] = told
+    models = Models(tables(some, stops), tuple(stages))
+    return Trained(models, [p[low:high] for low, high in pairwise(bounds)])
 
 
 def extracted(models: Models, one: Example) -> str:
@@ -93,28 +123,59 @@ def extracted(models: Models, one: Example) -> str:
     return main_text(one.html, one.page, one.texts, one.words, models)
 
 
-def _weights(one: Example) -> NDArray[np.float64]:
-    """Each page weighs as much as another, and each block by its words."""
-    known = one.share >= 0
-    weight = np.where(known, one.count + 4.0, 0.0)
-    return weight / max(1.0, weight.sum()) * 100
+def _rows(some: list[Example], fold: NDArray[np.int64], seed: int) -> Rows:
+    random = np.random.default_rng(seed)
+    learned: list[NDArray[np.bool_]] = []
+    weight: list[NDArray[np.float64]] = []
+    for one in some:
+        known = one.share >= 0
+        at = np.flatnonzero(known)
+        if len(at) > MOST_ROWS:
+            known = np.zeros(len(known), np.bool_)
+            known[random.choice(at, MOST_ROWS, replace=False)] = True
+        learned.append(known)
+        weight.append(_weights(one, known))
+    page = np.repeat(np.arange(len(some)), [len(one.share) for one in some])
+    return Rows(
+        np.concatenate([one.share for one in some]), np.concatenate(weight), page, fold[page], np.concatenate(learned)
+    )
 
 
-def _fit(
-    rows: NDArray[np.float32],
-    share: NDArray[np.float32],
-    weight: NDArray[np.float64],
-    stage: int,
-    seed: int,
-    threads: int,
-) -> Forest:
+def _weights(one: Example, learned: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What a mistake in a block costs its page's F1: about its words over those of the main text.
+
+    Pages with little main text among much else would weigh many times the others, hence all words count too.
+    """
+    weight = np.where(learned, one.count + 4.0, 0.0)
+    main = float((weight * one.share)[learned].sum())
+    return weight / max(1.0, ALL_WORDS * weight.sum() + (1 - ALL_WORDS) * main) * 100
+
+
+def _stage(
+    features: NDArray[np.float32], rows: Rows, wanted: NDArray[np.bool_], rounds: int, seed: int, threads: int
+) -> tuple[Forest, NDArray[np.float32]]:
+    """A stage learned from all wanted rows, and what it says of each by what was learned without its fold."""
     import lightgbm
 
+    fold, learned = rows.fold[wanted], rows.learned[wanted]
     data = lightgbm.Dataset(
-        rows, share, weight=weight, free_raw_data=True, params={"max_bin": SETTINGS["max_bin"], "verbosity": -1}
-    )
-    model = lightgbm.train({**SETTINGS, "seed": seed, "num_threads": threads}, data, ROUNDS[stage])
-    return forest(model.dump_model()["tree_info"])
+        features[learned],
+        rows.share[wanted][learned],
+        weight=rows.weight[wanted][learned],
+        free_raw_data=True,
+        params={"max_bin": SETTINGS["max_bin"], "verbosity": -1},
+    ).construct()
+    of = fold[learned]
+
+    def fitted(part: Any, seed: int, share: float = 1.0) -> Forest:
+        model = lightgbm.train({**SETTINGS, "seed": seed, "num_threads": threads}, part, rounds)
+        return forest(model.dump_model()["tree_info"], share)
+
+    told = np.zeros(len(features), np.float32)
+    for k in range(INNER):
+        model = fitted(data.subset(np.flatnonzero(of != k).tolist()), seed)
+        told[fold == k] = probabilities(model, features[fold == k])
+    return joined([fitted(data, seed + number, 1 / SEEDS) for number in range(SEEDS)]), told
 
 
 def main() -> None:
@@ -124,17 +185,16 @@ def main() -> None:
     parser.add_argument("--stopwords", type=Path, required=True)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
-    models = train(examples(pages(asked.gold, tuple(asked.sets.split(",")))), stop_words(asked.stopwords))
-    save(models, asked.out)
+    some = examples(pages(asked.gold, tuple(asked.sets.split(","))))
+    found = train(some, stop_words(asked.stopwords), threads=asked.threads)
+    save(found.models, asked.out)
 
 
 def save(models: Models, path: Path) -> None:
     """Write models as one file."""
-    arrays: dict[str, Any] = {}
-    for name, part in zip(("tables", "first", "second"), (models.tables, models.first, models.second), strict=True):
-        arrays |= {f"{name}.{field}": value for field, value in part._asdict().items()}
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **arrays(models))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

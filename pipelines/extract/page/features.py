@@ -1,8 +1,4 @@
-"""What can be counted of each block, for the models that tell main text from the rest.
-
-Two sets: what is seen of a block, its surroundings and its page; and, once a first model has given every block a
-probability, what it says of the blocks around, of those of the same make, and of what encloses them.
-"""
+"""What can be counted of a block: of itself, its surroundings and its page."""
 
 # pyright: reportMissingParameterType=false
 # The types of a kernel's parameters are those it is called with: Numba compiles it for them.
@@ -16,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.words import PUNCTUATION, SYMBOL, WORD, Words
+from pipelines.extract.page.markup import contains
 from pipelines.extract.page.names import (
     ATTRIBUTE,
     FNV_OFFSET,
@@ -25,11 +22,9 @@ from pipelines.extract.page.names import (
     TAG,
     Within,
 )
-from pipelines.extract.page.parse import Page, contains
+from pipelines.extract.page.parse import Page
+from pipelines.extract.page.tables import WORD_BUCKETS, Tables, bucket_of_tags, buckets_of_names, is_letter, is_stop
 from pipelines.extract.page.text import Texts
-
-NAME_BUCKETS: Final = 1 << 13
-WORD_BUCKETS: Final = 1 << 14
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _CLASS, _ID, _ROLE, _PROP = ATTRIBUTE["class"], ATTRIBUTE["id"], ATTRIBUTE["role"], ATTRIBUTE["itemprop"]
@@ -69,24 +64,10 @@ NEAR: Final = tuple(
 FLAG_NAMES: Final = tuple(f"in_{Within(flag).name or flag}".lower() for flag in FLAGS)
 FIRST: Final = (*OWN, *PLACE, *TABLES, *AROUND, *SIMILAR, *NEAR, *FLAG_NAMES)
 """Names of the features that the first model sees, in order."""
-SECOND: Final = (
-    "p", "p_previous", "p_second_previous", "p_third_previous", "p_next", "p_second_next", "p_third_next",
-    "p_window3", "p_window10", "p_parent", "p_grandparent", "p_third", "p_fourth", "p_similar", "p_before", "p_after",
-    "p_page", "p_page_max", "p_rank", "since_likely", "until_likely", "p_container_best", "p_mass_before",
-)  # fmt: skip
-"""Names of the features that the second model sees besides."""
-
-
-class Tables(NamedTuple):
-    """What was learned of names and words: log odds by bucket of their hash."""
-
-    names: NDArray[np.float32]  # NAME_BUCKETS: tokens of class, id, role, itemprop, and pairs of tags
-    words: NDArray[np.float32]  # WORD_BUCKETS: words, and whole texts of a few words
-    stops: NDArray[np.uint64]  # open addressing by word hash: frequent words of many languages; 0 is empty
 
 
 class Seen(NamedTuple):
-    """The features of a page's blocks, and what the second set is made from."""
+    """The features of a page's blocks, and what those in context are made from."""
 
     features: NDArray[np.float32]  # (blocks, len(FIRST))
     words: NDArray[np.int32]  # of each block
@@ -94,136 +75,9 @@ class Seen(NamedTuple):
     similar: NDArray[np.int32]  # number of the group of blocks of the same make
 
 
-def stop_table(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Make a table of the hashes of frequent words."""
-    size = 1 << (2 * max(8, len(hashes)) - 1).bit_length()
-    table = np.zeros(size, np.uint64)
-    for value in hashes.tolist():
-        slot = value & (size - 1)
-        while table[slot]:
-            slot = (slot + 1) & (size - 1)
-        table[slot] = value
-    return table
-
-
 def seen(html: NDArray[np.uint8], page: Page, texts: Texts, words: Words, tables: Tables) -> Seen:
     """Count everything that the first model sees."""
     return Seen(*_seen(html, page, texts, words, tables, np.array(FLAGS, np.int32)))
-
-
-def second(found: Seen, p: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the features of both sets, (blocks, len(FIRST) + len(SECOND)), given the first model's probabilities."""
-    return _second(found, p)
-
-
-def names_of(html: NDArray[np.uint8], page: Page) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return, for training the tables, the name buckets of elements: (n + 1 offsets, buckets)."""
-    return _names_of(html, page)
-
-
-def tag_buckets(page: Page) -> NDArray[np.int32]:
-    """Return, for training the tables, the two name buckets of each block's tag among those around it."""
-    element = page.block_element
-    parent = np.where(element > 0, page.parent[element], -1)
-    grand = np.where(parent > 0, page.parent[parent], -1)
-    tags = [np.where(one >= 0, page.tag[one], 0) for one in (element, parent, grand)]
-    return np.array(
-        [
-            [_tag_bucket(1, a, b, 0), _tag_bucket(2, a, b, c)]
-            for a, b, c in zip(*(one.tolist() for one in tags), strict=True)
-        ],
-        np.int32,
-    ).reshape(-1, 2)
-
-
-def text_bucket(hashes: NDArray[np.uint64]) -> int:
-    """Return, for training the tables, the word bucket of a whole text of few words."""
-    return int(_text_bucket(hashes))
-
-
-@njit(cache=True, nogil=True)
-def _text_bucket(hashes) -> Any:
-    state = _OFFSET
-    for key in hashes:
-        state = (state ^ key) * _PRIME
-    return np.int64((state ^ (state >> np.uint64(33))) % np.uint64(WORD_BUCKETS))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _letter(byte) -> Any:
-    return 97 <= (byte | 32) <= 122 or byte >= 128
-
-
-@njit(cache=True, nogil=True)
-def _tag_bucket(level, a, b, c) -> Any:
-    state = (_OFFSET ^ np.uint64(level + 1)) * _PRIME
-    state = (state ^ np.uint64(a + 1)) * _PRIME
-    state = (state ^ np.uint64(b + 1)) * _PRIME
-    state = (state ^ np.uint64(c + 1)) * _PRIME
-    return np.int64((state ^ (state >> np.uint64(29))) % np.uint64(NAME_BUCKETS))
-
-
-@njit(cache=True, nogil=True)
-def _token_buckets(html, low, high, salt, out, m) -> Any:
-    """Write the buckets of the words of a class or id: parted at anything but letters, and where a capital begins."""
-    at = low
-    while at < high and m < len(out):
-        while at < high and not _letter(html[at]):
-            at += 1
-        start = at
-        state = _OFFSET ^ np.uint64(salt)
-        previous_small = False
-        while at < high and _letter(html[at]):
-            byte = html[at]
-            if 65 <= byte <= 90:
-                if previous_small and at > start:
-                    break
-                byte += np.uint8(32)
-                previous_small = False
-            else:
-                previous_small = True
-            state = (state ^ np.uint64(byte)) * _PRIME
-            at += 1
-        if at - start >= 2:
-            out[m] = np.int64((state ^ (state >> np.uint64(31))) % np.uint64(NAME_BUCKETS))
-            m += 1
-    return m
-
-
-@njit(cache=True, nogil=True)
-def _names_of(html, page) -> Any:
-    n = len(page.tag)
-    offsets = np.zeros(n + 1, np.int32)
-    buckets = np.empty(64 + 4 * n, np.int32)
-    scratch = np.empty(24, np.int64)
-    m = 0
-    for e in range(n):
-        k = 0
-        for a in range(page.attributes[e], page.attributes[e + 1]):
-            name = page.name[a]
-            if name in (_CLASS, _ID, _ROLE, _PROP):
-                salt = 1 if name in (_CLASS, _ID) else 2
-                k = _token_buckets(html, page.low[a], min(page.high[a], page.low[a] + 300), salt, scratch, k)
-        if m + k > len(buckets):
-            larger = np.empty(2 * len(buckets) + k, np.int32)
-            larger[:m] = buckets[:m]
-            buckets = larger
-        for j in range(k):
-            buckets[m] = scratch[j]
-            m += 1
-        offsets[e + 1] = m
-    return offsets, buckets[:m].copy()
-
-
-@njit(cache=True, nogil=True)
-def _stop(table, key) -> Any:
-    size = np.uint64(len(table) - 1)
-    slot = key & size
-    while table[slot] != 0:
-        if table[slot] == key:
-            return True
-        slot = (slot + np.uint64(1)) & size
-    return False
 
 
 # What schema.org's and Open Graph's types say of a page, in small letters: article, product, discussion, list.
@@ -300,11 +154,11 @@ def _title_words(html, page) -> Any:
             continue
         at, high = page.low[a], min(page.high[a], page.low[a] + 400)
         while at < high and count < 32:
-            while at < high and not (_letter(html[at]) or 48 <= html[at] <= 57):
+            while at < high and not (is_letter(html[at]) or 48 <= html[at] <= 57):
                 at += 1
             start = at
             state = _OFFSET
-            while at < high and (_letter(html[at]) or 48 <= html[at] <= 57):
+            while at < high and (is_letter(html[at]) or 48 <= html[at] <= 57):
                 byte = html[at]
                 if 65 <= byte <= 90:
                     byte += np.uint8(32)
@@ -332,7 +186,7 @@ def _seen(html, page, texts, words, tables, flags) -> Any:
     name_score, word_score = tables.names, tables.words
 
     # Elements: what their names say, handed down.
-    name_offsets, name_buckets = _names_of(html, page)
+    name_offsets, name_buckets = buckets_of_names(html, page)
     own_mean = np.zeros(elements, np.float32)
     own_min = np.zeros(elements, np.float32)
     path_min = np.zeros(elements, np.float32)
@@ -393,7 +247,7 @@ def _seen(html, page, texts, words, tables, flags) -> Any:
                 n_link += within & _LINK != 0
                 n_strong += within & _STRONG != 0
                 key = words.hashes[t]
-                n_stop += _stop(tables.stops, key)
+                n_stop += is_stop(tables.stops, key)
                 text_state = (text_state ^ key) * _PRIME
                 if scored < 40:
                     score = word_score[np.int64(key % np.uint64(WORD_BUCKETS))]
@@ -502,8 +356,8 @@ def _seen(html, page, texts, words, tables, flags) -> Any:
         tag_0 = page.tag[element]
         tag_1 = page.tag[parent] if parent >= 0 else 0
         tag_2 = page.tag[grand] if grand >= 0 else 0
-        row[7] = name_score[_tag_bucket(1, tag_0, tag_1, 0)]
-        row[8] = name_score[_tag_bucket(2, tag_0, tag_1, tag_2)]
+        row[7] = name_score[bucket_of_tags(1, tag_0, tag_1, 0)]
+        row[8] = name_score[bucket_of_tags(2, tag_0, tag_1, tag_2)]
         row[9] = score_sum / max(1, scored)
         row[10] = score_low if scored else 0
         row[11] = score_high if scored else 0
@@ -636,88 +490,3 @@ def _seen(html, page, texts, words, tables, flags) -> Any:
         for j in range(len(flags)):
             row[flags_0 + j] = within & flags[j] != 0
     return out, count_words, container, similar
-
-
-@njit(cache=True, nogil=True)
-def _second(found, p) -> Any:
-    first = found.features
-    blocks, width = first.shape
-    out = np.empty((blocks, width + 23), np.float32)
-    elements = 0
-    for b in range(blocks):
-        for level in range(4):
-            elements = max(elements, found.container[b, level] + 1)
-    groups = 0
-    for b in range(blocks):
-        groups = max(groups, found.similar[b] + 1)
-    around = np.zeros((elements, 2), np.float64)  # words × p, words
-    alike = np.zeros((groups, 2), np.float64)
-    total = mass = np.float64(0)
-    highest = np.float32(0)
-    for b in range(blocks):
-        w = found.words[b] + 1.0
-        total += w
-        mass += w * p[b]
-        highest = max(highest, p[b])
-        alike[found.similar[b], 0] += w * p[b]
-        alike[found.similar[b], 1] += w
-        for level in range(4):
-            e = found.container[b, level]
-            if e >= 0:
-                around[e, 0] += w * p[b]
-                around[e, 1] += w
-    sums = np.zeros(blocks + 1, np.float64)
-    weights = np.zeros(blocks + 1, np.float64)
-    for b in range(blocks):
-        w = found.words[b] + 1.0
-        sums[b + 1] = sums[b] + w * p[b]
-        weights[b + 1] = weights[b] + w
-    since = np.empty(blocks, np.float32)
-    until = np.empty(blocks, np.float32)
-    last = -1000
-    for b in range(blocks):
-        since[b] = min(100, b - last)
-        if p[b] > 0.5 and found.words[b] >= 5:
-            last = b
-    last = blocks + 1000
-    for b in range(blocks - 1, -1, -1):
-        until[b] = min(100, last - b)
-        if p[b] > 0.5 and found.words[b] >= 5:
-            last = b
-    for b in range(blocks):
-        row = out[b]
-        row[:width] = first[b]
-        k = width
-        row[k] = p[b]
-        for j in range(3):
-            row[k + 1 + j] = p[b - 1 - j] if b - 1 - j >= 0 else -1
-            row[k + 4 + j] = p[b + 1 + j] if b + 1 + j < blocks else -1
-        for j in range(2):
-            reach = 3 if j == 0 else 10
-            low, high = max(0, b - reach), min(blocks, b + reach + 1)
-            w = found.words[b] + 1.0
-            rest = weights[high] - weights[low] - w
-            row[k + 7 + j] = (sums[high] - sums[low] - w * p[b]) / rest if rest > 0 else -1
-        best = np.float32(0)
-        for level in range(4):
-            e = found.container[b, level]
-            w = found.words[b] + 1.0
-            if e < 0:
-                row[k + 9 + level] = -1
-            else:
-                rest = around[e, 1] - w
-                row[k + 9 + level] = (around[e, 0] - w * p[b]) / rest if rest > 0.5 else p[b]
-                best = max(best, np.float32(around[e, 0] / max(1.0, mass)))
-        w = found.words[b] + 1.0
-        rest = alike[found.similar[b], 1] - w
-        row[k + 13] = (alike[found.similar[b], 0] - w * p[b]) / rest if rest > 0.5 else p[b]
-        row[k + 14] = sums[b] / weights[b] if b else -1
-        row[k + 15] = (sums[blocks] - sums[b + 1]) / (weights[blocks] - weights[b + 1]) if b + 1 < blocks else -1
-        row[k + 16] = mass / total
-        row[k + 17] = highest
-        row[k + 18] = p[b] / max(highest, np.float32(1e-6))
-        row[k + 19] = since[b]
-        row[k + 20] = until[b]
-        row[k + 21] = best
-        row[k + 22] = sums[b] / max(mass, 1e-6)
-    return out

@@ -2,8 +2,10 @@ r"""Presentation MathML as TeX, where a formula says no TeX itself (MathML 3, ch
 
 from __future__ import annotations
 
-import lxml.etree
-import lxml.html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import lxml.html
 
 _SYMBOLS = {
     "−": "-", "∗": "*", "×": r"\times", "÷": r"\div", "±": r"\pm", "∓": r"\mp", "⋅": r"\cdot", "·": r"\cdot",
@@ -57,6 +59,10 @@ MAX_DEPTH = 60
 
 def tex(markup: bytes) -> str:
     r"""A `<math>` element as `$…$`, or `$$…$$` where it is displayed; its bare characters where it cannot be read."""
+    # Imported on first use: few pages have formulas, and all would wait for it.
+    import lxml.etree
+    import lxml.html
+
     try:
         math = lxml.html.fragment_fromstring(markup.decode("utf-8", "replace"))
     except (lxml.etree.LxmlError, ValueError):

@@ -25,6 +25,7 @@ _DATES = (
     "parsely-pub-date", "pubdate", "publishdate", "sailthru.date", "article:modified_time",
 )  # fmt: skip
 _SITES = ("og:site_name", "application-name", "dc.publisher")
+_NAMES = {number: name for name, number in ATTRIBUTE.items()}
 _MOST_JSON = 200_000
 """Bytes of a JSON-LD script beyond which it is not read."""
 
@@ -79,10 +80,9 @@ class _Reader:
 
     def attributes(self, element: int) -> dict[str, str]:
         low, high = self._page.attributes[element : element + 2].tolist()
-        names = {number: name for name, number in ATTRIBUTE.items()}
         found: dict[str, str] = {}
-        for k in range(low, high):
-            name = names.get(int(self._page.name[k]))
+        for k, number in enumerate(self._page.name[low:high].tolist(), low):
+            name = _NAMES.get(number)
             if name:
                 found.setdefault(name, self._value(k))
         return found

@@ -19,10 +19,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipelines.extract.page.markup import (
+    alt_of_formula,
+    comment_end,
+    contains,
+    folded_key_of,
+    has_class,
+    hidden_style,
+    is_space,
+    number_of,
+    raw_end,
+    read_attributes,
+    says_drawn,
+    tag_end,
+)
 from pipelines.extract.page.names import (
     ATTRIBUTE,
-    FNV_OFFSET,
-    FNV_PRIME,
     NAMES,
     RAW_JSON,
     RAW_TITLE,
@@ -41,7 +53,6 @@ IMAGE: Final = 5
 DEPTH: Final = 400
 """Open elements: what is nested deeper counts as inside the one at this depth."""
 
-_OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _BLOCK, _VOID, _CLOSES_P, _SPECIAL = int(Kind.BLOCK), int(Kind.VOID), int(Kind.CLOSES_P), int(Kind.SPECIAL)
 _FORMATTING, _RAW, _SKIP, _HEAD, _IS_HEADING = (
     int(Kind.FORMATTING),
@@ -70,7 +81,6 @@ _CLASS, _STYLE, _HIDE, _ARIA_HIDDEN, _ROLE, _TYPE = (
     ATTRIBUTE["class"], ATTRIBUTE["style"], ATTRIBUTE["hidden"], ATTRIBUTE["aria-hidden"], ATTRIBUTE["role"],
     ATTRIBUTE["type"],
 )  # fmt: skip
-_ALT, _SRC = ATTRIBUTE["alt"], ATTRIBUTE["src"]
 
 
 class Page(NamedTuple):
@@ -102,243 +112,12 @@ def parse(html: NDArray[np.uint8]) -> Page:
     return Page(*_parse(html, NAMES))
 
 
-@njit(cache=True, nogil=True, inline="always")
-def is_space(byte) -> Any:
-    """Whether a byte is ASCII whitespace as HTML has it."""
-    return byte == 32 or (9 <= byte <= 13 and byte != 11)
-
-
-@njit(cache=True, nogil=True)
-def _found(table, key) -> Any:
-    """Look a name's hash up; -1 where it is not known."""
-    size = np.uint64(len(table.keys) - 1)
-    slot = key & size
-    while table.values[slot] >= 0:
-        if table.keys[slot] == key:
-            return np.int64(table.values[slot])
-        slot = (slot + np.uint64(1)) & size
-    return np.int64(-1)
-
-
-@njit(cache=True, nogil=True)
-def _key(html, low, high) -> Any:
-    """Hash bytes as they are."""
-    state = _OFFSET
-    for at in range(low, high):
-        state = (state ^ np.uint64(html[at])) * _PRIME
-    return state
-
-
-@njit(cache=True, nogil=True)
-def _key_folded(html, low, high) -> Any:
-    """Hash bytes with ASCII capitals as small letters."""
-    state = _OFFSET
-    for at in range(low, high):
-        byte = html[at]
-        if 65 <= byte <= 90:
-            byte += np.uint8(32)
-        state = (state ^ np.uint64(byte)) * _PRIME
-    return state
-
-
-@njit(cache=True, nogil=True)
-def _comment_end(html, at, n) -> Any:
-    """Return where the comment that begins at `at` ("<!--") ends."""
-    j = at + 4
-    if j < n and html[j] == 62:  # <!-->
-        return j + 1
-    if j + 1 < n and html[j] == 45 and html[j + 1] == 62:  # <!--->
-        return j + 2
-    while j + 2 < n:
-        if html[j] == 45 and html[j + 1] == 45:
-            if html[j + 2] == 62:
-                return j + 3
-            if html[j + 2] == 33 and j + 3 < n and html[j + 3] == 62:
-                return j + 4
-        j += 1
-    return n
-
-
-@njit(cache=True, nogil=True)
-def _raw_end(html, at, n, name_low, name_high) -> Any:
-    """Return where the end tag begins that closes a raw element of this name; n where there is none."""
-    length = name_high - name_low
-    j = at
-    while j + 2 + length <= n:
-        if html[j] == 60 and html[j + 1] == 47:
-            same = True
-            for k in range(length):
-                if (html[j + 2 + k] | 32) != (html[name_low + k] | 32):
-                    same = False
-                    break
-            if same:
-                after = j + 2 + length
-                if after >= n or is_space(html[after]) or html[after] == 62 or html[after] == 47:
-                    return j
-        j += 1
-    return n
-
-
-@njit(cache=True, nogil=True)
-def _tag_end(html, at, n) -> Any:
-    """Return the position after the ">" of a tag whose name ends at `at`, past quoted values."""
-    j = at
-    while j < n and html[j] != 62:
-        if html[j] == 61:  # =
-            j += 1
-            while j < n and is_space(html[j]):
-                j += 1
-            if j < n and (html[j] == 34 or html[j] == 39):
-                quote = html[j]
-                j += 1
-                while j < n and html[j] != quote:
-                    j += 1
-                j += 1
-        else:
-            j += 1
-    return min(n, j + 1)
-
-
-@njit(cache=True, nogil=True)
-def _attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> Any:
-    """Read the attributes of a tag whose name ends at `at`; known ones are noted.
-
-    Returns the number of noted attributes, the position after the tag, and whether it closes itself.
-    """
-    j = at
-    closed = False
-    while j < n:
-        while j < n and (is_space(html[j]) or html[j] == 47):
-            closed = html[j] == 47
-            j += 1
-        if j >= n:
-            return count, n, closed
-        if html[j] == 62:
-            return count, j + 1, closed
-        closed = False
-        low = j
-        j += 1  # a "=" may begin a name
-        while j < n and not (is_space(html[j]) or html[j] == 61 or html[j] == 62 or html[j] == 47):
-            j += 1
-        high = j
-        while j < n and is_space(html[j]):
-            j += 1
-        value_low = value_high = j
-        if j < n and html[j] == 61:
-            j += 1
-            while j < n and is_space(html[j]):
-                j += 1
-            if j < n and (html[j] == 34 or html[j] == 39):
-                quote = html[j]
-                j += 1
-                value_low = j
-                while j < n and html[j] != quote:
-                    j += 1
-                value_high = j
-                j += 1
-            else:
-                value_low = j
-                while j < n and not is_space(html[j]) and html[j] != 62:
-                    j += 1
-                value_high = j
-        if high - low <= 12 and count < len(attr_name):
-            found = _found(names.attributes, _key_folded(html, low, high))
-            if found > 0:
-                attr_name[count] = found
-                attr_low[count] = value_low
-                attr_high[count] = min(value_high, n)
-                count += 1
-    return count, n, closed
-
-
-@njit(cache=True, nogil=True)
-def contains(html, low, high, word) -> Any:
-    """Whether a value contains an ASCII word in small letters."""
-    length = len(word)
-    for at in range(low, high - length + 1):
-        k = 0
-        while k < length:
-            byte = html[at + k]
-            if 65 <= byte <= 90:
-                byte += np.uint8(32)
-            if byte != word[k]:
-                break
-            k += 1
-        if k == length:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _hidden_style(html, low, high, none, hidden) -> Any:
-    """Whether a style says display:none or visibility:hidden; spaces apart."""
-    for at in range(low, high):
-        if html[at] != 58:  # :
-            continue
-        j = at + 1
-        while j < high and is_space(html[j]):
-            j += 1
-        before = at
-        while before > low and is_space(html[before - 1]):
-            before -= 1
-        last = html[before - 1] | 32 if before > low else 0
-        if last == 121 and (  # displa-y, visibilit-y
-            contains(html, j, min(high, j + 4), none) or contains(html, j, min(high, j + 6), hidden)
-        ):
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _drawn(html, low, high, names) -> Any:
-    """Whether a class says that this was drawn from a formula."""
-    at = low
-    while at < high:
-        while at < high and is_space(html[at]):
-            at += 1
-        start = at
-        while at < high and not is_space(html[at]):
-            at += 1
-        if at > start and _found(names.drawn, _key(html, start, at)) > 0:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _image_of_formula(html, element_low, element_high, attr_name, attr_low, attr_high, words) -> Any:
-    """Number of the alt attribute of an image that shows a formula, -1 for other images.
-
-    Classes tex, latex, mwe-math*; sources latex.php, codecogs.com, tex.cgi (OpenWebMath, 2310.06786, section 3.1).
-    """
-    alt, shows = -1, False
-    for k in range(element_low, element_high):
-        low, high = attr_low[k], attr_high[k]
-        if attr_name[k] == _ALT:
-            alt = k
-        elif attr_name[k] == _CLASS:
-            if contains(html, low, high, words[0]):
-                shows = True
-            for word in (words[1], words[2]):  # whole classes
-                length = len(word)
-                for at in range(low, high - length + 1):
-                    if (at == low or is_space(html[at - 1])) and (at + length == high or is_space(html[at + length])):
-                        shows |= contains(html, at, at + length, word)
-        elif attr_name[k] == _SRC and not contains(html, low, min(high, low + 5), words[6]):
-            far = min(high, low + 500)
-            shows |= (
-                contains(html, low, far, words[3])
-                or contains(html, low, far, words[4])
-                or contains(html, low, far, words[5])
-            )
-    return alt if shows and alt >= 0 and attr_high[alt] > attr_low[alt] else -1
-
-
 @njit(cache=True, nogil=True)
 def _cut(values, count) -> Any:
     return values[:count].copy()
 
 
-_WORDS = (b"mwe-math", b"tex", b"latex", b"latex.php", b"codecogs.com", b"tex.cgi", b"data:")
+_WORDS = (b"mwe-math", b"tex", b"latex", b"latex.php", b"codecogs.com", b"tex.cgi", b"data:", b"math")
 _WORD_ARRAYS = tuple(np.frombuffer(word, np.uint8) for word in _WORDS)
 _NONE, _HIDDEN_WORD = np.frombuffer(b"none", np.uint8), np.frombuffer(b"hidden", np.uint8)
 _MATH_TYPE, _DISPLAY, _LD_JSON, _TRUE = (
@@ -433,7 +212,7 @@ def _parse(html, names) -> Any:
         after = html[at + 1] if at + 1 < n else np.uint8(0)
         if after == 33 or after == 63:  # <! <?
             if at + 3 < n and html[at + 2] == 45 and html[at + 3] == 45:
-                at = _comment_end(html, at, n)
+                at = comment_end(html, at, n)
             elif contains(html, at + 2, min(n, at + 9), _CDATA):
                 at += 9  # its text is text, its end is cut when it is read
             else:
@@ -453,7 +232,7 @@ def _parse(html, names) -> Any:
         while name_high < n and not (is_space(html[name_high]) or html[name_high] == 62 or html[name_high] == 47):
             hyphen |= html[name_high] == 45
             name_high += 1
-        here = _found(names.tags, _key_folded(html, name_low, name_high))
+        here = number_of(names.tags, folded_key_of(html, name_low, name_high))
         if here < 0:
             here = _CUSTOM if hyphen else UNKNOWN
         kind = names.kinds[here]
@@ -461,7 +240,7 @@ def _parse(html, names) -> Any:
         flush = False
 
         if closing:
-            at = _tag_end(html, name_high, n)
+            at = tag_end(html, name_high, n)
             if here == _BR:
                 kind = 0  # </br> is a line break, below
             elif here in (_HTML, _BODY):
@@ -518,7 +297,7 @@ def _parse(html, names) -> Any:
                 continue
         else:
             attributes[elements] = attrs
-            attrs, at, closed = _attributes(html, name_high, n, names, attrs, attr_name, attr_low, attr_high)
+            attrs, at, closed = read_attributes(html, name_high, n, names, attrs, attr_name, attr_low, attr_high)
             attributes[elements + 1] = attrs
             if head and not kind & _HEAD:
                 head = False
@@ -616,29 +395,29 @@ def _parse(html, names) -> Any:
             known = attr_name[k]
             low, high = attr_low[k], attr_high[k]
             if known == _CLASS:
-                drawn |= here != _MJX and _drawn(html, low, high, names)
+                drawn |= here != _MJX and says_drawn(html, low, high, names)
             elif known == _HIDE:
                 flags |= _HIDDEN
             elif known == _ARIA_HIDDEN:
                 if contains(html, low, high, _TRUE):
                     flags |= _HIDDEN
             elif known == _STYLE:
-                if _hidden_style(html, low, high, _NONE, _HIDDEN_WORD):
+                if hidden_style(html, low, high, _NONE, _HIDDEN_WORD):
                     flags |= _HIDDEN
             elif known == _ROLE:
-                role = _found(names.roles, _key_folded(html, low, high))
+                role = number_of(names.roles, folded_key_of(html, low, high))
                 if role > 0:
                     flags |= role
         within[element] = flags
         if here == _NOSCRIPT and at >= noscript:
-            noscript = _raw_end(html, at, n, name_low, name_high)
+            noscript = raw_end(html, at, n, name_low, name_high)
             if noscript == n:
                 noscript = 0
         if here == _HEAD_TAG and blocks == 0 and not full:
             head = True
 
         if here == _MATH and skip == 0 and not head and not unclosed_math:
-            end = _raw_end(html, at, n, name_low, name_high)
+            end = raw_end(html, at, n, name_low, name_high)
             if end == n:
                 unclosed_math = True
         if here == _MATH and skip == 0 and not head and not unclosed_math:
@@ -651,13 +430,13 @@ def _parse(html, names) -> Any:
         if kind & _RAW and not (here == _TITLE and skip > 0):
             low = at
             bound = noscript if at < noscript else n  # to a browser with scripts all of <noscript> is one raw text
-            high = _raw_end(html, at, bound, name_low, name_high)
+            high = raw_end(html, at, bound, name_low, name_high)
             if high == bound:
                 if here not in (_SCRIPT, _STYLE_TAG, _TITLE):  # without an end it would hold the rest of the page
                     continue
                 at = bound
             else:
-                at = _tag_end(html, high + 2, n)
+                at = tag_end(html, high + 2, n)
             if here == _TITLE:
                 if not titled and attrs < len(attr_name):
                     titled = True
@@ -685,11 +464,19 @@ def _parse(html, names) -> Any:
                 full = True
             continue
         if here == _IMG and skip == 0 and not head:
-            alt = _image_of_formula(
+            alt = alt_of_formula(
                 html, attributes[element], attributes[element + 1], attr_name, attr_low, attr_high, _WORD_ARRAYS
             )
             if alt >= 0:
-                run_kind[runs], run_element[runs] = IMAGE, element
+                display = False
+                around = outer
+                for _ in range(2):  # <div class="math"><p><img ...>
+                    if tag[around] == _DIV:
+                        for k in range(attributes[around], attributes[around + 1]):
+                            if attr_name[k] == _CLASS:
+                                display |= has_class(html, attr_low[k], attr_high[k], _WORD_ARRAYS[7])
+                    around = max(0, parent[around])
+                run_kind[runs], run_element[runs] = DISPLAY_TEX if display else IMAGE, element
                 run_low[runs], run_high[runs] = attr_low[alt], attr_high[alt]
                 runs += 1
                 full, breaks = True, 0

@@ -12,8 +12,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.strings import TextBatch
+from pipelines.extract.page.markup import is_space
 from pipelines.extract.page.names import FNV_OFFSET, FNV_PRIME, NAMES, TAG, Within
-from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page, is_space
+from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _PRE, _CODE, _LINK = int(Within.PRE), int(Within.CODE), int(Within.LINK)

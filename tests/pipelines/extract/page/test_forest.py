@@ -1,13 +1,13 @@
-"""Boosted trees and the choice of blocks."""
+"""Boosted trees."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.extract.page.forest import chosen, forest, probabilities
+from pipelines.extract.page.forest import forest, joined, probabilities
 
 
 def test_probabilities_are_lightgbms() -> None:
@@ -29,23 +29,60 @@ def test_a_tree_that_is_one_leaf() -> None:
     assert probabilities(only, np.zeros((2, 1), np.float32)) == pytest.approx([0.880797] * 2)
 
 
-def test_the_chosen_blocks_have_the_best_expected_f1() -> None:
-    random = np.random.default_rng(1)
-    for _ in range(50):
-        p = random.random(7).astype(np.float32)
-        words = random.integers(1, 30, 7).astype(np.int32)
-        total = float((p * words).sum())
-
-        def expected(
-            some: tuple[int, ...], p: np.ndarray = p, words: np.ndarray = words, total: float = total
-        ) -> float:
-            at = list(some)
-            return float(2 * (p[at] * words[at]).sum() / (words[at].sum() + total))
-
-        best = max(expected(some) for size in range(1, 8) for some in combinations(range(7), size))
-        assert expected(tuple(np.flatnonzero(chosen(p, words)))) == pytest.approx(best)
+def test_the_mean_of_two_forests() -> None:
+    one = {"tree_structure": {"leaf_value": 1.0}}
+    split = {
+        "tree_structure": {
+            "split_feature": 1, "threshold": 0.5, "left_child": {"leaf_value": 1.0}, "right_child": {"leaf_value": 3.0},
+        }
+    }  # fmt: skip
+    both = joined([forest([one], 1 / 2), forest([split], 1 / 2)])
+    rows = np.array([[9, 0.5], [9, 0.6]], np.float32)
+    assert probabilities(both, rows) == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))])
 
 
-def test_nothing_is_chosen_where_nothing_is_likely() -> None:
-    assert not chosen(np.zeros(3, np.float32), np.ones(3, np.int32)).any()
-    assert not chosen(np.zeros(0, np.float32), np.ones(0, np.int32)).any()
+def test_rows_do_not_depend_on_their_neighbours() -> None:
+    random = np.random.default_rng(2)
+    trees = [_tree(random, 5) for _ in range(20)]
+    rows = random.normal(size=(200, 6)).astype(np.float32)
+    together = probabilities(forest(trees), rows)
+    assert together.tolist() == [probabilities(forest(trees), rows[k : k + 1])[0] for k in range(200)]
+    assert together == pytest.approx([_walked(trees, row) for row in rows], abs=1e-6)
+
+
+def test_a_threshold_between_two_numbers_of_single_precision_parts_them() -> None:
+    low = np.float32(0.1)
+    high = np.nextafter(low, np.float32(1))
+    for threshold in (float(low), (float(low) + float(high)) / 2, float(high) - 1e-12):
+        tree = {"split_feature": 0, "threshold": threshold,
+                "left_child": {"leaf_value": -9.0}, "right_child": {"leaf_value": 9.0}}  # fmt: skip
+        p = probabilities(forest([{"tree_structure": tree}]), np.array([[low], [high]], np.float32))
+        assert p[0] < 0.5 < p[1]
+
+
+def test_a_tree_with_more_leaves_than_bits_is_refused() -> None:
+    random = np.random.default_rng(3)
+    with pytest.raises(ValueError, match="64 leaves, at most 32"):
+        forest([_tree(random, 6)])
+
+
+def _tree(random: np.random.Generator, depth: int) -> dict[str, Any]:
+    def node(depth: int) -> dict[str, Any]:
+        if depth == 0:
+            return {"leaf_value": float(random.normal())}
+        return {
+            "split_feature": int(random.integers(6)), "threshold": float(random.normal()),
+            "left_child": node(depth - 1), "right_child": node(depth - 1),
+        }  # fmt: skip
+
+    return {"tree_structure": node(depth)}
+
+
+def _walked(trees: list[dict[str, Any]], row: np.ndarray) -> float:
+    total = 0.0
+    for tree in trees:
+        node = tree["tree_structure"]
+        while "leaf_value" not in node:
+            node = node["left_child" if row[node["split_feature"]] <= node["threshold"] else "right_child"]
+        total += node["leaf_value"]
+    return 1 / (1 + np.exp(-total))
