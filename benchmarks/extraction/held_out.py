@@ -8,20 +8,22 @@ from pathlib import Path
 
 from pipelines.extract.learn.dataset import examples, folds
 from pipelines.extract.learn.gold import pages
-from pipelines.extract.learn.train import extracted, stop_words, train
+from pipelines.extract.learn.train import extracted, save, stop_words, train
 
 FOLDS = 5
 SEED = 1
 
 
 def main() -> None:
+    """argv: the gold sets' folder, the stop words' file, the file to write; each fold's models are kept beside it."""
     gold, stopwords, out = map(Path, sys.argv[1:4])
     some = examples(pages(gold))
     stops = stop_words(stopwords)
     fold = folds(some, FOLDS, SEED)
     texts: dict[str, str] = {}
     for k in range(FOLDS):
-        models = train([one for one, of in zip(some, fold, strict=True) if of != k], stops).models
+        models = train([one for one, of in zip(some, fold, strict=True) if of != k], stops)
+        save(models, out.with_suffix(f".{k}.npz"))
         for one, of in zip(some, fold, strict=True):
             if of == k:
                 texts[f"{one.gold.set}/{one.gold.id}"] = extracted(models, one)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.words import Words, words
-from pipelines.extract.encoding import as_utf8
 from pipelines.extract.extraction import Extraction, ExtractionError
 from pipelines.extract.page.choice import chosen
+from pipelines.extract.page.clean import as_utf8
 from pipelines.extract.page.features import seen
 from pipelines.extract.page.mathml import tex
 from pipelines.extract.page.metadata import told
@@ -59,7 +59,7 @@ def extract(
         main,
         head.title,
         "auto",
-        formulas(data, page),
+        formulas(data, page, inside),
         head.meta_robots,
         head.reservation,
         encoding,
@@ -71,17 +71,18 @@ def extract(
     )
 
 
-def formulas(data: NDArray[np.uint8], page: Page) -> int:
+def formulas(data: NDArray[np.uint8], page: Page, inside: Texts) -> int:
     """Formulas of a page: MathML, TeX scripts, formula images, and TeX delimiters in its text."""
     kinds = page.run_kind
-    marked = int(np.isin(kinds, (MATHML, TEX, DISPLAY_TEX)).sum())
+    marked = int(((kinds == MATHML) | (kinds == TEX) | (kinds == DISPLAY_TEX)).sum())
     images = np.flatnonzero(kinds == IMAGE)
     marked += int(
         (kinds[images - 1] != MATHML)[images > 0].sum() + (images == 0).sum()
     )  # not those beside their MathML
-    whole = data.tobytes()
-    if not any(sign in whole for sign in _SIGNS):
+    read = inside.batch.data.tobytes()
+    if not any(sign in read for sign in _SIGNS):  # scripts, which are no text, are full of them
         return marked
+    whole = data.tobytes()
     texts_only = np.flatnonzero(kinds == TEXT)
     bounds = zip(page.run_low[texts_only].tolist(), page.run_high[texts_only].tolist(), strict=True)
     written = "\n".join(whole[low:high].decode("utf-8", "replace") for low, high in bounds)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 
-import numpy as np
-
 from pipelines.extract.extraction import ExtractionError
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+UTF8_MARK = b"\xef\xbb\xbf"
+_BOMS = ((UTF8_MARK, "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # WHATWG Encoding, 4.2: labels that mean a superset of what they say.
 _WEB_NAMES = {
     "ascii": "cp1252",
@@ -33,8 +32,7 @@ _PRESCAN = 1024
 
 _META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_CONTROL = dict.fromkeys([*range(9), 11, *range(14, 32), 127])
-_SPACES = (b"\n", b"\r", b"\t", b"\f")
+_CONTROL = bytes([*range(9), 11, *range(14, 32), 127])
 _DETECT_BYTES = 1 << 16
 _SURE = 8
 """Bytes of UTF-8 beyond one a character: below, a word or two in another encoding might look like it."""
@@ -46,10 +44,11 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
     """The text of a page, and the encoding used.
 
     Byte order mark, then the HTTP charset, then a meta tag in the first 1,024 bytes, then UTF-8 if the bytes are
-    valid, then detection (charset-normalizer on 64 KiB), then windows-1252. Where this goes beyond the standard: bytes
-    that are well-formed UTF-8, with several characters beyond ASCII, are UTF-8 whatever they are said to be. Pages are
-    often converted and keep their old label, and text in another encoding is next to never well-formed UTF-8. NULs and
-    control characters, which HTML does not allow, are left out; lone bytes become U+FFFD.
+    valid, then a meta tag in the first 64 KiB, then detection (charset-normalizer on as much), then windows-1252. Where
+    this goes beyond the standard: bytes that are well-formed UTF-8, with several characters beyond ASCII, are UTF-8
+    whatever they are said to be. Pages are often converted and keep their old label, and text in another encoding is
+    next to never well-formed UTF-8. NULs and control characters, which HTML does not allow, are left out; lone bytes
+    become U+FFFD.
 
     Args:
         html: the page, transfer and content encodings undone.
@@ -60,26 +59,11 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
         control
             characters: a binary file that calls itself HTML.
     """
-    encoding = _encoding(html, charset)
+    encoding = encoding_of(html, charset)
     for mark, meant in _BOMS:
         if encoding == meant:
             html = html.removeprefix(mark)
     return _decoded(html, encoding)
-
-
-def as_utf8(html: bytes, charset: str | None = None) -> tuple[bytes, str]:
-    """What `decode_html` reads, as UTF-8; next to nothing to do where the page is clean UTF-8, as most are.
-
-    Raises:
-        ExtractionError: "undecodable-content".
-    """
-    encoding = _encoding(html, charset)
-    if encoding == "utf-8":
-        html = html.removeprefix(_BOMS[0][0])
-        if not _has_control(html) and (html.isascii() or _is_well_formed(html)):
-            return html, encoding
-    text, encoding = decode_html(html, charset)
-    return text.encode("utf-8", "replace"), encoding
 
 
 def web_encoding(label: str | None) -> str | None:
@@ -96,7 +80,8 @@ def web_encoding(label: str | None) -> str | None:
     return _WEB_NAMES.get(name, name)
 
 
-def _encoding(html: bytes, charset: str | None) -> str:
+def encoding_of(html: bytes, charset: str | None = None) -> str:
+    """The encoding of a page, as `decode_html` finds it."""
     for mark, encoding in _BOMS:
         if html.startswith(mark):
             return encoding
@@ -108,8 +93,8 @@ def _encoding(html: bytes, charset: str | None) -> str:
     return encoding
 
 
-def _declared(html: bytes) -> str | None:
-    match = _META.search(_COMMENT.sub(b"", html[:_PRESCAN]))
+def _declared(html: bytes, within: int = _PRESCAN) -> str | None:
+    match = _META.search(_COMMENT.sub(b"", html[:within]))
     if match is None:
         return None
     name = web_encoding(match.group(1).decode("ascii", "replace"))
@@ -128,7 +113,10 @@ def _is_utf8(html: bytes) -> bool:
     return len(html) - len(text) >= _SURE
 
 
-def _is_well_formed(html: bytes) -> bool:
+def is_well_formed(html: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    if html.isascii():
+        return True
     try:
         html.decode("utf-8")
     except UnicodeDecodeError:
@@ -136,15 +124,12 @@ def _is_well_formed(html: bytes) -> bool:
     return True
 
 
-def _has_control(html: bytes) -> bool:
-    """Whether a text in UTF-8 has characters that HTML does not allow."""
-    low = int(np.count_nonzero(np.frombuffer(html, np.uint8) < 32))
-    return low != sum(map(html.count, _SPACES)) or b"\x7f" in html
-
-
 def _detected(html: bytes) -> str:
-    if _is_well_formed(html):
+    if is_well_formed(html):
         return "utf-8"
+    late = _declared(html, _DETECT_BYTES)
+    if late is not None:
+        return late
     from charset_normalizer import from_bytes
 
     best = from_bytes(html[:_DETECT_BYTES]).best()
@@ -158,8 +143,9 @@ def _decoded(html: bytes, encoding: str) -> tuple[str, str]:
         raise ExtractionError(
             "undecodable-content", f"{replaced} of {len(text)} characters are not {encoding}; is this a page at all?"
         )
-    controls = _has_control(text.encode("utf-8", "replace"))
-    clean = text.translate(_CONTROL) if controls else text  # the search is a hundred times faster
+    whole = text.encode("utf-8", "replace")
+    plain = whole.translate(None, _CONTROL)  # faster than the same for a string
+    clean = plain.decode("utf-8") if len(plain) < len(whole) else text
     if len(text) - len(clean) > _MOST_CONTROL * len(text):
         raise ExtractionError(
             "undecodable-content",

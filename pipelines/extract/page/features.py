@@ -85,6 +85,7 @@ _SAYS: Final = (
     (b'article"', 0), (b'posting"', 0), (b'product"', 1), (b'offer"', 1), (b"discussionforum", 2), (b'qapage"', 2),
     (b'question"', 2), (b'itemlist"', 3), (b"collectionpage", 3), (b"searchresults", 3),
 )  # fmt: skip
+_AT_TYPE = np.frombuffer(b"@type", np.uint8)
 _SAID = np.zeros((len(_SAYS), 20), np.uint8)
 for _row, (_word, _) in zip(_SAID, _SAYS, strict=True):
     _row[: len(_word)] = np.frombuffer(_word, np.uint8)
@@ -98,18 +99,26 @@ def _says(html, page) -> Any:
     found = np.zeros(4, np.float32)
     for a in range(len(page.name)):
         low, high = page.low[a], page.high[a]
-        typed = page.name[a] == _CONTENT and high - low <= 20  # <meta property="og:type" content="article">
-        if not typed and page.name[a] != RAW_JSON:
-            continue
-        for k in range(len(_SAID_KIND)):
-            # In JSON a quote ends the type; a meta's content is the type alone.
-            length = _SAID_LENGTH[k]
-            if typed and _SAID[k, length - 1] == 34:
-                length -= 1
-            kind = _SAID_KIND[k]
-            if found[kind] == 0 and contains(html, low, min(high, low + 20_000), _SAID[k, :length]):
-                found[kind] = 1
+        if page.name[a] == _CONTENT and high - low <= 20:  # <meta property="og:type" content="article">
+            _said(html, low, high, 1, found)
+        elif page.name[a] == RAW_JSON:
+            high = min(high, low + 20_000)
+            for at in range(low, high - 5):
+                if html[at] == 64 and contains(html, at, at + 5, _AT_TYPE):
+                    _said(html, at + 5, min(high, at + 65), 0, found)
     return found
+
+
+@njit(cache=True, nogil=True)
+def _said(html, low, high, quotes, found) -> Any:
+    """Note the types that a text names; in JSON a quote ends a type, a meta's content is the type alone."""
+    for k in range(len(_SAID_KIND)):
+        length = _SAID_LENGTH[k]
+        if quotes and _SAID[k, length - 1] == 34:
+            length -= 1
+        kind = _SAID_KIND[k]
+        if found[kind] == 0 and contains(html, low, high, _SAID[k, :length]):
+            found[kind] = 1
 
 
 @njit(cache=True, nogil=True)

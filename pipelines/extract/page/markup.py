@@ -14,7 +14,7 @@ from pipelines.extract.page.names import ATTRIBUTE, FNV_OFFSET, FNV_PRIME
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _CLASS, _ALT, _SRC = ATTRIBUTE["class"], ATTRIBUTE["alt"], ATTRIBUTE["src"]
-_STRIDE = 64
+_ONES, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -57,43 +57,53 @@ def folded_key_of(html, low, high) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def comment_end(html, at, n) -> Any:
+def seek(html, words, at, n, byte) -> Any:
+    """Return where a byte stands next, n where it does not.
+
+    `words` are the same bytes, eight in one: a byte of a word is 0 where taking 1 from each sets a highest bit that the
+    word did not have (Mycroft's test). Scripts, comments and long values are most of a page.
+    """
+    while at < n and at & 7:
+        if html[at] == byte:
+            return at
+        at += 1
+    same = np.uint64(byte) * _ONES
+    word, last = at >> 3, n >> 3
+    while word < last:
+        other = words[word] ^ same
+        if (other - _ONES) & ~other & _HIGHS:
+            break
+        word += 1
+    at = max(at, word << 3)
+    while at < n and html[at] != byte:
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def comment_end(html, words, at, n) -> Any:
     """Return where the comment that begins at `at` ("<!--") ends."""
     j = at + 4
     if j < n and html[j] == 62:  # <!-->
         return j + 1
     if j + 1 < n and html[j] == 45 and html[j + 1] == 62:  # <!--->
         return j + 2
-    while j + 2 < n:
-        if html[j] == 45 and html[j + 1] == 45:
-            if html[j + 2] == 62:
-                return j + 3
-            if html[j + 2] == 33 and j + 3 < n and html[j + 3] == 62:
-                return j + 4
+    while True:
+        j = seek(html, words, j, n, 62)
+        if j >= n:
+            return n
+        if j - at >= 6 and html[j - 1] == 45 and html[j - 2] == 45:  # -->
+            return j + 1
+        if j - at >= 7 and html[j - 1] == 33 and html[j - 2] == 45 and html[j - 3] == 45:  # --!>
+            return j + 1
         j += 1
-    return n
 
 
 @njit(cache=True, nogil=True)
-def next_open(html, at, n) -> Any:
-    """Return where the next "<" stands, n where there is none; many bytes at once, as scripts are long."""
-    while at + _STRIDE <= n:
-        hit = np.uint8(0)
-        for k in range(_STRIDE):
-            hit |= np.uint8(html[at + k] == 60)
-        if hit:
-            break
-        at += _STRIDE
-    while at < n and html[at] != 60:
-        at += 1
-    return at
-
-
-@njit(cache=True, nogil=True)
-def raw_end(html, at, n, name_low, name_high) -> Any:
+def raw_end(html, words, at, n, name_low, name_high) -> Any:
     """Return where the end tag begins that closes a raw element of this name; n where there is none."""
     length = name_high - name_low
-    j = next_open(html, at, n)
+    j = seek(html, words, at, n, 60)
     while j + 2 + length <= n:
         if html[j + 1] == 47:
             same = True
@@ -105,12 +115,12 @@ def raw_end(html, at, n, name_low, name_high) -> Any:
                 after = j + 2 + length
                 if after >= n or is_space(html[after]) or html[after] == 62 or html[after] == 47:
                     return j
-        j = next_open(html, j + 1, n)
+        j = seek(html, words, j + 1, n, 60)
     return n
 
 
 @njit(cache=True, nogil=True)
-def tag_end(html, at, n) -> Any:
+def tag_end(html, words, at, n) -> Any:
     """Return the position after the ">" of a tag whose name ends at `at`, past quoted values."""
     j = at
     while j < n and html[j] != 62:
@@ -121,8 +131,7 @@ def tag_end(html, at, n) -> Any:
             if j < n and (html[j] == 34 or html[j] == 39):
                 quote = html[j]
                 j += 1
-                while j < n and html[j] != quote:
-                    j += 1
+                j = seek(html, words, j, n, quote)
                 j += 1
         else:
             j += 1
@@ -130,7 +139,7 @@ def tag_end(html, at, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def read_attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -> Any:
+def read_attributes(html, words, at, n, names, count, attr_name, attr_low, attr_high) -> Any:
     """Read the attributes of a tag whose name ends at `at`; known ones are noted.
 
     Returns the number of noted attributes, the position after the tag, and whether it closes itself.
@@ -162,8 +171,7 @@ def read_attributes(html, at, n, names, count, attr_name, attr_low, attr_high) -
                 quote = html[j]
                 j += 1
                 value_low = j
-                while j < n and html[j] != quote:
-                    j += 1
+                j = seek(html, words, j, n, quote)
                 value_high = j
                 j += 1
             else:
@@ -229,7 +237,9 @@ def says_drawn(html, low, high, names) -> Any:
         start = at
         while at < high and not is_space(html[at]):
             at += 1
-        if at > start and number_of(names.drawn, key_of(html, start, at)) > 0:
+        # Most classes are told apart by their first letter, of "katex" and "MathJax".
+        likely = at > start and (html[start] == 107 or html[start] == 77)
+        if likely and number_of(names.drawn, key_of(html, start, at)) > 0:
             return True
     return False
 

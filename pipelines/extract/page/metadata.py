@@ -76,7 +76,8 @@ def told(html: NDArray[np.uint8], page: Page) -> Head:
 
 class _Reader:
     def __init__(self, html: NDArray[np.uint8], page: Page) -> None:
-        self._html, self._page = html, page
+        self._whole, self._page = html.tobytes(), page
+        self._low, self._high = page.low.tolist(), page.high.tolist()
 
     def attributes(self, element: int) -> dict[str, str]:
         low, high = self._page.attributes[element : element + 2].tolist()
@@ -92,7 +93,7 @@ class _Reader:
         return [
             self._bytes(k).decode("utf-8", "replace")
             for k in np.flatnonzero(self._page.name == name).tolist()
-            if self._page.high[k] - self._page.low[k] <= _MOST_JSON
+            if self._high[k] - self._low[k] <= _MOST_JSON
         ]
 
     def title(self) -> str:
@@ -115,7 +116,8 @@ class _Reader:
     def licenses(self) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for k in np.flatnonzero(self._page.name == ATTRIBUTE["rel"]).tolist():
-            if b"license" in self._bytes(k).lower().split():
+            said = self._bytes(k).lower()
+            if b"license" in said and b"license" in said.split():
                 element = int(np.searchsorted(self._page.attributes, k, side="right")) - 1
                 address = self.attributes(element).get("href", "").strip()
                 if address:
@@ -123,7 +125,7 @@ class _Reader:
         return tuple(found)
 
     def _bytes(self, k: int) -> bytes:
-        return self._html[self._page.low[k] : self._page.high[k]].tobytes()
+        return self._whole[self._low[k] : self._high[k]]
 
     def _value(self, k: int) -> str:
         value = self._bytes(k).decode("utf-8", "replace")

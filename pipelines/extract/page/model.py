@@ -17,7 +17,7 @@ from pipelines.extract.page.parse import Page
 from pipelines.extract.page.tables import Tables
 
 FILE: Final = "model.npz"
-SETTLED: Final = 0.004
+SETTLED: Final = 0.02
 """What the first stage finds less likely than this is not main text; later stages do not look at it."""
 
 

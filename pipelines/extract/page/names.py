@@ -159,7 +159,10 @@ ROLES: Final = {
     "button": Within.BUTTON,
 }
 RENDERED_MATH: Final = ("katex-html", "MathJax_Preview", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_CHTML")
-"""Classes of what scripts drew from a formula that stands beside it as MathML or TeX."""
+"""Classes of what scripts drew from a formula that stands beside it as MathML or TeX.
+
+`markup.says_drawn` knows their first letters.
+"""
 
 FNV_OFFSET: Final = 0xCBF29CE484222325
 FNV_PRIME: Final = 0x100000001B3

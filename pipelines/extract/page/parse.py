@@ -31,6 +31,7 @@ from pipelines.extract.page.markup import (
     raw_end,
     read_attributes,
     says_drawn,
+    seek,
     tag_end,
 )
 from pipelines.extract.page.names import (
@@ -109,7 +110,7 @@ def parse(html: NDArray[np.uint8]) -> Page:
     Args:
         html: its text as UTF-8.
     """
-    return Page(*_parse(html, NAMES))
+    return Page(*_parse(html, html[: len(html) & -8].view(np.uint64), NAMES))
 
 
 @njit(cache=True, nogil=True)
@@ -138,7 +139,7 @@ def _container(element, tag, parent, kinds) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _parse(html, names) -> Any:
+def _parse(html, words, names) -> Any:
     n = len(html)
     tags = 0
     values = 0
@@ -183,17 +184,19 @@ def _parse(html, names) -> Any:
         # Text up to the next tag.
         low = at
         blank = True
-        while at < n:
-            byte = html[at]
-            if byte == 60:
-                if at + 1 < n:
-                    after = html[at + 1]
-                    if (97 <= (after | 32) <= 122) or after == 47 or after == 33 or after == 63:
-                        break
-                blank = False
-            elif blank and not is_space(byte):
-                blank = False
+        while at < n and is_space(html[at]):
             at += 1
+        while at < n:
+            found = seek(html, words, at, n, 60)
+            blank &= found == at
+            at = found
+            if at + 1 < n:
+                after = html[at + 1]
+                if (97 <= (after | 32) <= 122) or after == 47 or after == 33 or after == 63:
+                    break
+            if at < n:
+                blank = False
+                at += 1
         if at > low and skip == 0:
             if head and not blank:
                 head = False
@@ -212,7 +215,7 @@ def _parse(html, names) -> Any:
         after = html[at + 1] if at + 1 < n else np.uint8(0)
         if after == 33 or after == 63:  # <! <?
             if at + 3 < n and html[at + 2] == 45 and html[at + 3] == 45:
-                at = comment_end(html, at, n)
+                at = comment_end(html, words, at, n)
             elif contains(html, at + 2, min(n, at + 9), _CDATA):
                 at += 9  # its text is text, its end is cut when it is read
             else:
@@ -221,6 +224,7 @@ def _parse(html, names) -> Any:
                 at += 1
             continue
         closing = after == 47
+        closed = False
         name_low = at + (2 if closing else 1)
         if closing and (name_low >= n or not (97 <= (html[name_low] | 32) <= 122)):  # </ and no name: a comment
             while at < n and html[at] != 62:
@@ -240,7 +244,7 @@ def _parse(html, names) -> Any:
         flush = False
 
         if closing:
-            at = tag_end(html, name_high, n)
+            at = tag_end(html, words, name_high, n)
             if here == _BR:
                 kind = 0  # </br> is a line break, below
             elif here in (_HTML, _BODY):
@@ -297,7 +301,7 @@ def _parse(html, names) -> Any:
                 continue
         else:
             attributes[elements] = attrs
-            attrs, at, closed = read_attributes(html, name_high, n, names, attrs, attr_name, attr_low, attr_high)
+            attrs, at, closed = read_attributes(html, words, name_high, n, names, attrs, attr_name, attr_low, attr_high)
             attributes[elements + 1] = attrs
             if head and not kind & _HEAD:
                 head = False
@@ -410,14 +414,14 @@ def _parse(html, names) -> Any:
                     flags |= role
         within[element] = flags
         if here == _NOSCRIPT and at >= noscript:
-            noscript = raw_end(html, at, n, name_low, name_high)
+            noscript = raw_end(html, words, at, n, name_low, name_high)
             if noscript == n:
                 noscript = 0
         if here == _HEAD_TAG and blocks == 0 and not full:
             head = True
 
         if here == _MATH and skip == 0 and not head and not unclosed_math:
-            end = raw_end(html, at, n, name_low, name_high)
+            end = raw_end(html, words, at, n, name_low, name_high)
             if end == n:
                 unclosed_math = True
         if here == _MATH and skip == 0 and not head and not unclosed_math:
@@ -430,13 +434,13 @@ def _parse(html, names) -> Any:
         if kind & _RAW and not (here == _TITLE and skip > 0):
             low = at
             bound = noscript if at < noscript else n  # to a browser with scripts all of <noscript> is one raw text
-            high = raw_end(html, at, bound, name_low, name_high)
+            high = raw_end(html, words, at, bound, name_low, name_high)
             if high == bound:
                 if here not in (_SCRIPT, _STYLE_TAG, _TITLE):  # without an end it would hold the rest of the page
                     continue
                 at = bound
             else:
-                at = tag_end(html, high + 2, n)
+                at = tag_end(html, words, high + 2, n)
             if here == _TITLE:
                 if not titled and attrs < len(attr_name):
                     titled = True

@@ -212,6 +212,10 @@ def _tex_of_mathml(html, low, high) -> Any:
             while stop < high and html[stop] != quote:
                 stop += 1
             return at + 1, stop
+        stop = at
+        while stop < end and not is_space(html[stop]):
+            stop += 1
+        return at, stop
     return low, low
 
 

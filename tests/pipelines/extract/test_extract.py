@@ -52,7 +52,8 @@ def test_formulas_are_counted(engine: str) -> None:
     body = ARTICLE + (
         r"<p>In the text \(a+b\) and $$c$$</p><math><mi>x</mi></math><script type='math/tex; mode=display'>y</script>"
         "<img class='tex' alt='z'><span class='mwe-math-element'><math><mi>w</mi></math>"
-        "<img class='mwe-math-fallback-image-inline' alt='w'></span><img src='//latex.codecogs.com/gif.latex?v'>"
+        "<img class='mwe-math-fallback-image-inline' alt='w'></span>"
+        "<img src='//latex.codecogs.com/gif.latex?v' alt='v'>"
     )
     assert extract_html(_page(body), engine=engine).math_count == 7
 
@@ -208,10 +209,10 @@ def test_pydoc_pages_keep_signatures_docstrings_and_lines(pydoc_crawl: CrawlSumm
     record = pages["http://pydoc.test/textwrap.html"]
     assert isinstance(record.body, bytes)
     found = extract_body(record.body, record.content_type, record.uri)
-    assert (found.title, found.engine) == ("Pydoc: module textwrap", "trafilatura+layout")
+    assert (found.title, found.engine) == ("Pydoc: module textwrap", "auto")
     lines = found.text.split("\n")
     assert "Text wrapping and filling." in lines
-    assert "- dedent(text)" in lines
+    assert any(line.startswith("dedent(text)") for line in lines), found.text
     assert any(
         line.removeprefix("- ") == "Remove any common leading whitespace from every line in `text`." for line in lines
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.extract.page.choice import TOGETHER, chosen
@@ -21,6 +21,7 @@ def expected(p: np.ndarray, words: np.ndarray, some: np.ndarray) -> float:
     return (1 - TOGETHER) * float(each) + TOGETHER * float(np.mean(together))
 
 
+@settings(deadline=None)
 @given(BLOCKS)
 def test_no_other_threshold_has_a_better_expected_f1(blocks: list[tuple[float, int]]) -> None:
     p = np.array([one for one, _ in blocks], np.float32)
@@ -30,6 +31,7 @@ def test_no_other_threshold_has_a_better_expected_f1(blocks: list[tuple[float, i
         assert expected(p, words, p >= least) <= best + 1e-6
 
 
+@settings(deadline=None)
 @given(BLOCKS)
 def test_the_likeliest_are_chosen(blocks: list[tuple[float, int]]) -> None:
     p = np.array([one for one, _ in blocks], np.float32)

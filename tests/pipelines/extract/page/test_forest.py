@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from pipelines.extract.page.forest import forest, joined, probabilities
+from pipelines.extract.page.forest import coarse, forest, joined, probabilities
 
 
 def test_probabilities_are_lightgbms() -> None:
     lightgbm = pytest.importorskip("lightgbm")
     random = np.random.default_rng(0)
-    rows = random.normal(size=(3000, 12)).astype(np.float32)
+    rows = coarse(random.normal(size=(3000, 12)).astype(np.float32))
     share = (1 / (1 + np.exp(-(rows[:, 0] * rows[:, 1] + rows[:, 2])))).astype(np.float32)
     model = lightgbm.train(
         {"objective": "cross_entropy", "num_leaves": 15, "verbosity": -1, "num_threads": 1},
@@ -43,27 +45,37 @@ def test_the_mean_of_two_forests() -> None:
 
 def test_rows_do_not_depend_on_their_neighbours() -> None:
     random = np.random.default_rng(2)
-    trees = [_tree(random, 5) for _ in range(20)]
+    trees = [_tree(random, 4) for _ in range(20)]
     rows = random.normal(size=(200, 6)).astype(np.float32)
     together = probabilities(forest(trees), rows)
     assert together.tolist() == [probabilities(forest(trees), rows[k : k + 1])[0] for k in range(200)]
-    assert together == pytest.approx([_walked(trees, row) for row in rows], abs=1e-6)
+    assert together == pytest.approx([_walked(trees, row) for row in coarse(rows)], abs=1e-6)
 
 
-def test_a_threshold_between_two_numbers_of_single_precision_parts_them() -> None:
-    low = np.float32(0.1)
-    high = np.nextafter(low, np.float32(1))
-    for threshold in (float(low), (float(low) + float(high)) / 2, float(high) - 1e-12):
-        tree = {"split_feature": 0, "threshold": threshold,
+@given(st.floats(-(2.0**100), 2.0**100, width=32), st.floats(-(2.0**100), 2.0**100, width=32))
+@settings(deadline=None)
+def test_a_threshold_parts_numbers_as_they_are_in_full(one: float, other: float) -> None:
+    low, high = sorted(coarse(np.array([one, other], np.float32)).tolist())
+    assume(low < high)
+    for threshold in (low, (low + high) / 2, np.nextafter(high, -np.inf)):
+        tree = {"split_feature": 0, "threshold": float(threshold),
                 "left_child": {"leaf_value": -9.0}, "right_child": {"leaf_value": 9.0}}  # fmt: skip
         p = probabilities(forest([{"tree_structure": tree}]), np.array([[low], [high]], np.float32))
         assert p[0] < 0.5 < p[1]
 
 
+def test_coarse_numbers_keep_their_sign_and_three_digits() -> None:
+    rows = np.array([0.0, -0.0, 1.0, -1.0, 1.00390625, 3.14159, -3.14159, 1e-20, 1e20], np.float32)
+    cut = coarse(rows)
+    assert np.all(np.abs(cut) <= np.abs(rows))
+    assert cut == pytest.approx(rows, rel=0.008)
+    assert coarse(cut).tolist() == cut.tolist()
+
+
 def test_a_tree_with_more_leaves_than_bits_is_refused() -> None:
     random = np.random.default_rng(3)
-    with pytest.raises(ValueError, match="64 leaves, at most 32"):
-        forest([_tree(random, 6)])
+    with pytest.raises(ValueError, match="32 leaves, at most 16"):
+        forest([_tree(random, 5)])
 
 
 def _tree(random: np.random.Generator, depth: int) -> dict[str, Any]:
