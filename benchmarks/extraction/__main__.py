@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ OURS = "auto"
 BEST = ("trafilatura", "trafilatura, no comments")
 """The settings whose better one, in each set, is the mark to beat."""
 SAMPLES = 2000
+LEARNED_FROM = ("choice", "context", "features", "forest", "markup", "names", "parse", "tables", "text")
+"""Files of `pipelines/extract/page` that decide what the models learn; others only what is done with them."""
 
 
 def extracted(gold: Path, stopwords: Path, *, fresh: bool) -> dict[str, Any]:
@@ -55,7 +58,15 @@ def extracted(gold: Path, stopwords: Path, *, fresh: bool) -> dict[str, Any]:
     saved = place / f"held-out-{ours}.json"
     if fresh or not saved.exists():
         print("training for each fold ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "benchmarks.extraction.held_out", gold, stopwords, saved]
+        learned = digest_of(
+            ROOT / "kernels",
+            ROOT / "pipelines" / "extract" / "learn",
+            *(ROOT / "pipelines" / "extract" / "page" / f"{name}.py" for name in LEARNED_FROM),
+        )
+        folder = place / f"folds-{learned}"
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        command = [sys.executable, "-m", "benchmarks.extraction.held_out", gold, stopwords, saved, folder]
         subprocess.run(command, check=True, cwd=ROOT)
     texts = json.loads(saved.read_text(encoding="utf-8"))
     found["engines"][OURS]["texts"] = [texts.get(f"{one.set}/{one.id}", "") for one in known]

@@ -24,6 +24,9 @@ MAX_BYTES = 20_000_000
 MAX_BLOCKS = 100_000
 """Most blocks of text of a page."""
 
+MAY_BE = 0.1
+"""How likely a block with a formula must be main text."""
+
 _SIGNS = (b"$$", rb"\(", rb"\[", rb"\begin{")
 _DELIMITERS = re.compile(
     r"\$\$[^$]{1,2000}\$\$|\\\(.{1,500}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(?:equation|align)", re.DOTALL
@@ -74,11 +77,8 @@ def extract(
 def formulas(data: NDArray[np.uint8], page: Page, inside: Texts) -> int:
     """Formulas of a page: MathML, TeX scripts, formula images, and TeX delimiters in its text."""
     kinds = page.run_kind
-    marked = int(((kinds == MATHML) | (kinds == TEX) | (kinds == DISPLAY_TEX)).sum())
-    images = np.flatnonzero(kinds == IMAGE)
-    marked += int(
-        (kinds[images - 1] != MATHML)[images > 0].sum() + (images == 0).sum()
-    )  # not those beside their MathML
+    drawn = np.flatnonzero((kinds[1:] == IMAGE) & (kinds[:-1] == MATHML))  # an image beside its own MathML
+    marked = int(_marked(kinds).sum()) - len(drawn)
     read = inside.batch.data.tobytes()
     if not any(sign in read for sign in _SIGNS):  # scripts, which are no text, are full of them
         return marked
@@ -89,12 +89,25 @@ def formulas(data: NDArray[np.uint8], page: Page, inside: Texts) -> int:
     return marked + len(_DELIMITERS.findall(written))
 
 
+def keep_formulas(page: Page, p: NDArray[np.float32], keep: NDArray[np.bool_]) -> None:
+    """Choose blocks with a marked formula too where they may be main text, in place.
+
+    Furniture has none, and a proof without one of its lines is lost; but the models have seen few pages with formulas.
+    """
+    runs = np.flatnonzero(_marked(page.run_kind))
+    if len(runs) and keep.any():
+        blocks = np.searchsorted(page.block_run, runs, side="right") - 1
+        keep[blocks[p[blocks] >= MAY_BE]] = True
+
+
 def main_text(
     data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models, *, markdown_tables: bool = True
 ) -> str:
     """The text of the blocks that the models take for main text; "" where there is none."""
     view = seen(data, page, inside, split, learned.tables)
-    keep = chosen(likely(learned, page, view), view.words)
+    p = likely(learned, page, view)
+    keep = chosen(p, view.words)
+    keep_formulas(page, p, keep)
     tables = data_tables(page, view.words)
     whole_tables(keep, view.words, tables)
     text = rendered(
@@ -106,3 +119,8 @@ def main_text(
         markdown_tables=markdown_tables,
     )
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
+def _marked(kinds: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which runs are formulas by their markup."""
+    return (kinds == MATHML) | (kinds == TEX) | (kinds == DISPLAY_TEX) | (kinds == IMAGE)

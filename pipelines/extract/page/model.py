@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,14 @@ def digest() -> str:
 
 @cache
 def models() -> Models:
-    """Read the models (a few milliseconds)."""
-    with files("pipelines.extract.page").joinpath(FILE).open("rb") as stream, np.load(stream) as stored:
+    """The models that come with Pomona (read in a few milliseconds)."""
+    with files("pipelines.extract.page").joinpath(FILE).open("rb") as stream:
+        return read(stream)
+
+
+def read(stream: IO[bytes]) -> Models:
+    """Read models as `numpy.savez` writes `arrays`."""
+    with np.load(stream) as stored:
         count = len({name.partition(".")[0] for name in stored.files} - {"tables"})
         return Models(
             Tables(*(stored[f"tables.{field}"] for field in Tables._fields)),
