@@ -12,10 +12,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.fineweb.decisions import C4, DUPLICATE, FINEWEB, GOPHER, KEPT, LANGUAGE, NO_TEXT, STAGES, Decision, Run
+from benchmarks.fineweb.decisions import (
+    C4,
+    CONSENT,
+    DUPLICATE,
+    FINEWEB,
+    GOPHER,
+    KEPT,
+    LANGUAGE,
+    NO_TEXT,
+    STAGES,
+    Decision,
+    Run,
+)
 
 EXTRACTION = "the text was extracted with other settings (decisions agree on equal texts)"
 ONLY_HERE = "one of the two found no main text, or gave up after its time limit"
+REFUSED = "consent: the page itself says that it may not be trained on; the example there does not ask"
 WINDOW = "language: from the first 1,000 characters here, from the whole text there (tested)"
 LANGUAGE_OTHER = "language: another cause"
 WORDS = "gopher: words are split by other rules; given our words, datatrove decides as we do (tested)"
@@ -102,6 +115,8 @@ def _reason(
 ) -> str:
     if NO_TEXT in (mine.stage, other.stage):
         return ONLY_HERE
+    if mine.stage == CONSENT:
+        return REFUSED
     if agreed is not None and agreed.get(uri):
         return EXTRACTION
     stage = _first(mine, other)

@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-NO_TEXT, LANGUAGE, GOPHER, C4, FINEWEB, DUPLICATE, KEPT = (
+NO_TEXT, CONSENT, LANGUAGE, GOPHER, C4, FINEWEB, DUPLICATE, KEPT = (
     "no text",
+    "consent",
     "language",
     "gopher",
     "c4",
@@ -21,7 +22,7 @@ NO_TEXT, LANGUAGE, GOPHER, C4, FINEWEB, DUPLICATE, KEPT = (
     "duplicate",
     "kept",
 )
-STAGES = (NO_TEXT, LANGUAGE, GOPHER, C4, FINEWEB, DUPLICATE, KEPT)
+STAGES = (NO_TEXT, CONSENT, LANGUAGE, GOPHER, C4, FINEWEB, DUPLICATE, KEPT)
 
 _REMOVED = {
     "language": LANGUAGE,
@@ -102,6 +103,8 @@ def _stage(step: str, reason: str) -> str:
         return NO_TEXT
     if step == "04":
         return DUPLICATE
+    if reason == "consent-refused":
+        return CONSENT
     family = reason.partition("-")[0].partition(".")[0]
     return family if family in (LANGUAGE, GOPHER, C4, FINEWEB) else reason
 
