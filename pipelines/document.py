@@ -18,9 +18,11 @@ RIGHTS_TYPE = pa.struct(
         pa.field("x_robots_tag", pa.string()),
         pa.field("meta_robots", pa.string()),
         pa.field("reservation", pa.string()),
+        pa.field("training", pa.string()),
     ]
 )
-"""What the publisher said about use: the robots line that decided, its file's SHA-256, and the reservations found."""
+"""What the publisher said about use: the robots line that decided, its file's SHA-256, the reservations found, and the
+tokens that stand for training to which its robots.txt refuses the page."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -38,7 +40,7 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 
 
-def document_id(source: str, uri: str, content: bytes) -> str:
+def document_id(source: str, uri: str, content: bytes | memoryview) -> str:
     """Return the record's id: 32 hex digits of xxh3-128 over source name, uri and content digest.
 
     The content enters as its own xxh3-128 digest, so that an id can be recomputed from a stored digest.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable
 
-from pipelines import storage
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import nearest
+from pipelines.sources.files import exists
 
 Place = Callable[..., str]
 
@@ -17,11 +18,24 @@ LANGUAGE_SIGNALS = ("language.score",)
 def problems(recipe: Recipe, place: Place) -> list[str]:
     """Return one line for each thing that is referred to and is not there; `place(*path)` says where that stands."""
     return [
+        *_engines(recipe, place),
         *_filters(recipe, place),
         *_dedup(recipe, place),
         *_benchmarks(recipe, place),
         *_stages(recipe, place),
         *_paths(recipe, place),
+    ]
+
+
+def _engines(recipe: Recipe, place: Place) -> list[str]:
+    # Only the page's own faults may send it to the next engine.
+    named = [(("extract", "engine"), recipe.extract.engine)]
+    named += [(("extract", "fallback", index), name) for index, name in enumerate(recipe.extract.fallback)]
+    missing = importlib.util.find_spec("resiliparse") is None
+    return [
+        f"{place(*where)}: the package resiliparse is not installed: pip install 'pomona[resiliparse]'"
+        for where, name in named
+        if name == "resiliparse" and missing
     ]
 
 
@@ -110,7 +124,7 @@ def _paths(recipe: Recipe, place: Place) -> list[str]:
     found: list[str] = []
     for index, source in enumerate(recipe.sources):
         for position, path in enumerate(getattr(source, "paths", ())):
-            if not storage.exists(path) and not storage.files_below(path):
+            if not exists(path):
                 found.append(f"{place('sources', index, 'paths', position)}: {path}: no such file or folder")
         for position, package in enumerate(getattr(source, "packages", ())):
             try:

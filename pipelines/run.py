@@ -16,6 +16,7 @@ from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
 from pipelines.recipe import Recipe
 from pipelines.sources.crawl import CrawlSource
+from pipelines.sources.raw import GivesTables
 from pipelines.sources.record import Source
 from pipelines.steps.step import Finished, RunFailed, Steps, library_versions
 from pipelines.storage import (
@@ -121,8 +122,8 @@ def flow(run: Run) -> Made:
 
     recipe, steps = run.recipe, run.steps
     extracted: list[Finished] = []
-    for source in recipe.sources:
-        reader: Source = _recorded(run, source) if isinstance(source, CrawlSource) else source
+    for source in map(recipe.with_tokens, recipe.sources):
+        reader: Source | GivesTables = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
         done = extract.run(steps, source.name, reader, parameters, recipe.partitions, recipe.extract)
         run.inputs[source.name] = done.digest
@@ -150,7 +151,14 @@ def _recorded(run: Run, source: CrawlSource) -> Source:
         if recorded is None:
             return crawl.NotCrawled()
     else:
-        recorded = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told, update=options.update)
+        recorded = crawl.record(
+            source,
+            options.crawl,
+            options.out / "crawl",
+            options.crawl_told,
+            update=options.update,
+            engine=run.steps.engine,
+        )
     run.crawls[source.name] = recorded.folder
     run.note(crawl.run(run.steps, source.name, recorded, run.recipe.partitions))
     return recorded

@@ -57,7 +57,12 @@ def of_datatrove(out: Path) -> dict[str, Decision]:
 
 
 def _address(metadata: Mapping[str, Any]) -> str:
-    return metadata["uri"] if "uri" in metadata else metadata["url"]
+    return _quoted(metadata["uri"] if "uri" in metadata else metadata["url"])
+
+
+def _quoted(uri: str) -> str:
+    """An address as datatrove's reader of archives writes it."""
+    return uri.replace(" ", "%20")
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def of_pomona(run: Path, texts: Mapping[str, str]) -> Run:
     found: dict[str, Decision] = {}
     address: dict[str, str] = {}
     for row in ledger.to_pylist():
-        uri, step = row["uri"], row["step"][:2]
+        uri, step = _quoted(row["uri"]), row["step"][:2]
         address[row["id"]] = uri
         if row["verdict"] != "kept" and step <= "04":
             found[uri] = Decision(_stage(step, row["reason"]), row["reason"], texts.get(uri, ""))
@@ -118,5 +123,5 @@ def texts_of(parts: list[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in parts:
         table = pq.read_table(path, columns=["uri", "text"])
-        found |= dict(zip(table["uri"].to_pylist(), table["text"].to_pylist(), strict=True))
+        found |= dict(zip(map(_quoted, table["uri"].to_pylist()), table["text"].to_pylist(), strict=True))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,8 @@ def figures(result: Mapping[str, Any], folder: Path) -> None:
         axes.set_ylabel(unit)
         axes.set_title(title, fontsize=11)
         axes.set_xlim(0, max(pages) * 1.05)
-        axes.set_ylim(0, max(max(values) for values in curves.values()) * 1.1 or 1)
+        highest = max(value for values in curves.values() for value in values if not math.isnan(value))
+        axes.set_ylim(0, highest * 1.1 or 1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=9)
@@ -70,11 +72,11 @@ def figures(result: Mapping[str, Any], folder: Path) -> None:
 
 
 def peaks(result: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Peak MiB in each group of steps, and in all, for each size."""
+    """Peak MiB in each group of steps, and in all, for each size; not a number for steps over before a look at them."""
     runs = result["runs"]
     found = {
         name: [
-            max((size for step, size in run["peaks"].items() if step.startswith(steps)), default=0) / 2**20
+            max((size for step, size in run["peaks"].items() if step.startswith(steps)), default=math.nan) / 2**20
             for run in runs
         ]
         for name, steps in GROUPS.items()
@@ -114,7 +116,7 @@ def growth(result: Mapping[str, Any]) -> str:
     row("seconds for 1,000 pages", [f"{run['seconds'] / run['sizes']['pages'] * 1000:,.2f}" for run in runs])
     row("seconds for 1 MB of HTML", [f"{run['seconds'] / run['sizes']['html_bytes'] * 1e6:,.3f}" for run in runs])
     for name, values in memory.items():
-        row(f"peak memory, {name}, MiB", [f"{value:,.0f}" for value in values])
+        row(f"peak memory, {name}, MiB", ["–" if math.isnan(value) else f"{value:,.0f}" for value in values])
     found = fitted(result)
     if found is not None:
         rows += [

@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from pipelines.engines.allocation import kept_memory
 from pipelines.engines.beam_quiet import NotBeams
 from pipelines.engines.pool import end_with
 
@@ -24,7 +25,8 @@ class Worker:
         ours, theirs = context.Pipe()
         self._pipe: Any = ours
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        self.process.start()
+        with kept_memory():
+            self.process.start()
         theirs.close()
 
     def call(self, address: str, worker_id: str) -> bool:

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pipelines.engines.allocation import kept_memory
+
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function that can be imported, and its arguments."""
 
@@ -93,7 +95,8 @@ class Pool:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        process.start()
+        with kept_memory():
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)

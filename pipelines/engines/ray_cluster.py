@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pipelines.engines.allocation import kept_memory
 from pipelines.engines.plan import EngineError, Hints
 from pipelines.engines.ray_watch import Watch
 
@@ -132,15 +133,16 @@ class Cluster:
         store = int(self._memory * STORE_SHARE)
         if os.path.isdir("/dev/shm"):  # noqa: PTH112 - a question about this system, not about data
             store = min(store, int(shutil.disk_usage("/dev/shm").free * 0.9))
-        ray.init(
-            address="local",
-            num_cpus=self._workers,
-            object_store_memory=max(SMALLEST_STORE, store),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-        )
+        with kept_memory():  # Ray's workers have the environment that its own processes are started with
+            ray.init(
+                address="local",
+                num_cpus=self._workers,
+                object_store_memory=max(SMALLEST_STORE, store),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
+            )
         self._ours = True
 
     def _join(self, address: str) -> None:

@@ -57,20 +57,28 @@ def extract(
     main = main_text(data, page, inside, words(inside.batch), models(), markdown_tables=markdown_tables)
     if not main:
         raise ExtractionError("empty-document", "no block of the page is main text")
+    return described(main, "auto", encoding, data, page, inside)
+
+
+def described(
+    main: str, engine: str, encoding: str, data: NDArray[np.uint8], page: Page, inside: Texts | None = None
+) -> Extraction:
+    """A main text with what its page says of itself."""
     head = told(data, page)
     return Extraction(
         main,
         head.title,
-        "auto",
-        formulas(data, page, inside),
-        head.meta_robots,
-        head.reservation,
-        encoding,
-        head.author,
-        head.date,
-        head.site,
-        head.language,
-        head.licenses,
+        engine,
+        math_count=formulas(data, page, inside or texts(data, page)),
+        meta_robots=head.meta_robots,
+        reservation=head.reservation,
+        license_link=head.licenses[0] if head.licenses else None,
+        encoding=encoding,
+        author=head.author,
+        date=head.date,
+        site=head.site,
+        language=head.language,
+        licenses=head.licenses,
     )
 
 

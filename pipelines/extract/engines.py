@@ -6,9 +6,10 @@ import atexit
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from pipelines.extract.extraction import Extraction, ExtractionError
-from pipelines.extract.guard import Guard, Limits
+from pipelines.extract.guard import Guard, Job, Limits
 
 ENGINES = ("auto", "trafilatura", "resiliparse")
 """Names of the HTML engines; "auto" is our own."""
@@ -57,9 +58,17 @@ class Chain:
             raise failed[0][1]
         raise ExtractionError(failed[0][1].reason, "; ".join(f"{name}: {error}" for name, error in failed))
 
+    def guarded(self, job: Job, *arguments: Any) -> Extraction:
+        """What `job(*arguments)` returns, read in the child process under these limits: for readers of other markup.
+
+        Raises:
+            ExtractionError: as `Guard.run`.
+        """
+        return _guard(self.limits).run(job, *arguments)
+
     def _by(self, name: str, html: bytes, url: str | None, charset: str | None) -> Extraction:
         if name != "auto":
-            return _guard(self.limits).run(by_engine, name, html, url, charset)
+            return self.guarded(by_engine, name, html, url, charset)
         from pipelines.extract.auto import extract
 
         try:

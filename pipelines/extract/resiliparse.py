@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
+import numpy as np
+
+from pipelines.extract.auto import described
 from pipelines.extract.encoding import decode_html
 from pipelines.extract.extraction import Extraction, ExtractionError
+from pipelines.extract.page.parse import parse
 
 
 def extract(html: bytes, url: str | None = None, charset: str | None = None) -> Extraction:
     """The main text of a page by `extract_plain_text(main_content=True)`, without alt texts or comments.
+
+    What the page says of itself, and what it allows, is read as `auto` reads it.
 
     Raises:
         ExtractionError: "undecodable-content", "empty-document", "extraction-failed" where the library breaks.
@@ -32,4 +39,6 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     main = "\n".join(line.rstrip() for line in main.replace("\xa0", " ").split("\n")).strip("\n")
     if not main:
         raise ExtractionError("empty-document", "resiliparse found no main text")
-    return Extraction(main, title, "resiliparse", encoding=encoding)
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    found = described(main, "resiliparse", encoding, data, parse(data))
+    return replace(found, title=title or found.title)

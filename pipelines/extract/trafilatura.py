@@ -28,6 +28,7 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
     """
     page = HtmlPage.parse(html, charset)
     title, robots, reservation, formulas = page.title(), page.meta_robots(), page.reservation(), page.math_count()
+    license_link = page.license_link()
     unfolded = unfold_layout(page.tree)
     try:
         text = _extractor()(
@@ -52,6 +53,7 @@ def extract(html: bytes, url: str | None = None, charset: str | None = None) -> 
         robots,
         reservation,
         page.encoding,
+        license_link=license_link,
     )
 
 

@@ -12,8 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.report.folder import Rule, RunFolder, parse_evidence, read_batches
+from pipelines.report.evidence import fields
+from pipelines.report.folder import Rule, RunFolder, read_batches
 from pipelines.storage import read_table
+
+DROPPED = pa.schema([("id", pa.string()), ("rule", pa.string())])
+FAILED = pa.schema([("failed", pa.list_(pa.struct([("rule", pa.string())])))])
+"""The field of the evidence of a decision that lists the rules."""
 
 
 @dataclass(frozen=True)
@@ -74,37 +79,40 @@ def _known(files: Sequence[Path]) -> pa.Table:
     return pa.concat_tables(read_table(path, columns) for path in files)
 
 
-def _failed(files: Sequence[Path], tags: set[str]) -> dict[str, list[str]]:
-    """Read which rules dropped which record: id -> rules, all of them where the evidence tells, else the first.
+def _failed(files: Sequence[Path], tags: set[str]) -> pa.Table:
+    """Read which rules dropped which record, a row (id, rule) each: all where the evidence tells them, else the first.
 
     A rule that only tags is among a record's failed rules too, and drops nothing.
     """
-    found: dict[str, list[str]] = {}
+    found: list[pa.Table] = [DROPPED.empty_table()]
     for path in files:
         for batch in read_batches(path, ("id", "verdict", "reason", "evidence")):
-            for row in batch.filter(pc.equal(batch["verdict"], pa.scalar("dropped"))).to_pylist():
-                evidence = parse_evidence(row["evidence"])
-                rules = [str(rule["rule"]) for rule in evidence.get("failed", ())] or [row["reason"]]
-                found[row["id"]] = [rule for rule in rules if rule not in tags]
-    return found
+            rows = batch.filter(pc.equal(batch["verdict"], pa.scalar("dropped")))
+            failed = fields(rows["evidence"], FAILED)["failed"].combine_chunks()
+            told = pc.greater(pc.fill_null(pc.list_value_length(failed), 0), 0)
+            ids, named = rows["id"].filter(told), failed.filter(told)
+            rules = pc.struct_field(pc.list_flatten(named), "rule")
+            found.append(pa.table([ids.take(pc.list_parent_indices(named)), rules], schema=DROPPED))
+            rest = rows.filter(pc.invert(told))
+            found.append(pa.table([rest["id"], rest["reason"]], schema=DROPPED))
+    together = pa.concat_tables(found)
+    return together.filter(pc.invert(pc.is_in(together["rule"], value_set=pa.array(sorted(tags), pa.string()))))
 
 
-def _join(batch: pa.RecordBatch, known: pa.Table, failed: Mapping[str, list[str]]) -> Decided:
+def _join(batch: pa.RecordBatch, known: pa.Table, failed: pa.Table) -> Decided:
     at = pc.index_in(batch["id"], value_set=known["id"].combine_chunks())
     kind, source, language = (known[name].combine_chunks().take(at) for name in ("kind", "source", "language"))
-    rows = batch.num_rows
     if "language.language" in batch.schema.names:  # extraction may not know it yet; the measured one then decides
         language = pc.coalesce(language, batch["language.language"].cast(pa.string()))
-    kept = np.ones(rows, np.bool_)
+    rows = batch.num_rows
+    found = pc.index_in(failed["id"].combine_chunks(), value_set=batch["id"])
+    here = failed.filter(pc.is_valid(found))
+    row = found.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
+    rules = np.bincount(row, minlength=rows)
     by_rule: dict[str, NDArray[np.bool_]] = {}
-    alone: dict[str, NDArray[np.bool_]] = {}
-    if failed:
-        dropped = pc.is_in(batch["id"], value_set=pa.array(list(failed), pa.string())).to_numpy(zero_copy_only=False)
-        kept = ~dropped
-        for row in np.flatnonzero(dropped).tolist():
-            rules = failed[batch["id"][row].as_py()]
-            for rule in rules:
-                by_rule.setdefault(rule, np.zeros(rows, np.bool_))[row] = True
-            if len(rules) == 1:
-                alone.setdefault(rules[0], np.zeros(rows, np.bool_))[row] = True
-    return Decided(batch, kind.fill_null("?"), source, language, kept, by_rule, alone)
+    for rule in pc.unique(here["rule"]).to_pylist():
+        mask = np.zeros(rows, np.bool_)
+        mask[row[pc.equal(here["rule"], rule).to_numpy()]] = True
+        by_rule[rule] = mask
+    alone = {rule: mask & (rules == 1) for rule, mask in by_rule.items()}
+    return Decided(batch, kind.fill_null("?"), source, language, rules == 0, by_rule, alone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,11 +109,15 @@ def read(run: RunFolder) -> Signals:
     found = Signals(_open(run, files, schema, numbers), {name: Counter() for name in words}, 0)
     for batch in decisions.batches(run):
         found.records += batch.rows.num_rows
-        kinds = np.asarray(batch.kinds.to_pylist(), object)
+        encoded = batch.kinds.dictionary_encode()
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        of_kind = {kind: codes == code for code, kind in enumerate(encoded.dictionary.to_pylist())}
         for signal in found.numbers:
-            _count(signal, batch, kinds)
+            _count(signal, batch, of_kind)
         for name, counts in found.words.items():
-            counts.update(zip(kinds.tolist(), (word or "–" for word in batch.rows[name].to_pylist()), strict=True))
+            pairs = pa.table({"kind": batch.kinds, "word": batch.rows[name].cast(pa.string())})
+            for pair in pairs.group_by(["kind", "word"]).aggregate([([], "count_all")]).to_pylist():
+                counts[(pair["kind"], pair["word"] or "–")] += pair["count_all"]
     return found
 
 
@@ -149,7 +153,7 @@ def _first(files: Sequence[Path], names: Sequence[str], rows: int) -> Iterator[p
                 break
 
 
-def _count(signal: Signal, batch: decisions.Decided, kinds: NDArray[np.object_]) -> None:
+def _count(signal: Signal, batch: decisions.Decided, of_kind: Mapping[str, NDArray[np.bool_]]) -> None:
     values = batch.values(signal.name)
     finite = np.isfinite(values)
     signal.missing += int((~finite).sum())
@@ -160,9 +164,9 @@ def _count(signal: Signal, batch: decisions.Decided, kinds: NDArray[np.object_])
             crossed |= failed
         _weigh(effect, batch, values, finite, failed)
     bins = signal.scale.bins(np.where(finite, values, signal.scale.low))
-    for kind in sorted(set(kinds.tolist())):
+    for kind in sorted(of_kind):
         lane = signal.lanes.setdefault(kind, Lane(kind))
-        mine = finite & (kinds == kind)
+        mine = finite & of_kind[kind]
         lane.passed += np.bincount(bins[mine & ~crossed], minlength=scale.BINS)
         lane.crossed += np.bincount(bins[mine & crossed], minlength=scale.BINS)
 

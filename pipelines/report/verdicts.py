@@ -9,17 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.report.consent import concerns
-from pipelines.report.folder import idea_of, parse_evidence, read_batches
+from pipelines.report.evidence import fields
+from pipelines.report.folder import parse_evidence, read_batches
 
 EXAMPLES = 3
 NAMED = 200
 REFUSALS = 20
 CLUSTERS = 8
 MEMBERS = 5
+
+COPY = pa.schema([("parent", pa.string()), ("parent_uri", pa.string()), ("similarity", pa.float64())])
+LEAK = pa.schema([("spans", pa.list_(pa.struct([("benchmark", pa.string())])))])
+"""Fields of the evidence of a dropped copy, and of a document that holds benchmark text."""
 
 
 class Smallest:
@@ -38,6 +44,14 @@ class Smallest:
             heapq.heappush(self._heap, entry)
         elif entry[0] > self._heap[0][0]:
             heapq.heapreplace(self._heap, entry)
+
+    def offer(self, rows: pa.Table) -> None:
+        """Offer many rows; only those that may be kept become mappings, with their evidence parsed."""
+        first = pc.sort_indices(rows, [("id", "ascending")])[: self.limit]  # stable, and hex digits sort as numbers
+        for row in rows.take(first).to_pylist():
+            row["evidence"] = parse_evidence(row["evidence"])
+            self.add(row)
+        self.seen += rows.num_rows - len(first)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the kept rows by id."""
@@ -81,23 +95,31 @@ class Verdicts:
         found = {parent: Cluster(parent, self.parent_uris[parent], size) for parent, size in top}
         members = {parent: Smallest(MEMBERS) for parent in found}
         if found:
-            for row in not_kept(ledger):
-                told = row["evidence"]
-                if idea_of(row["step"])[0] == "dedup" and told and told.get("parent") in found:
-                    members[told["parent"]].add(row)
+            for rows in _not_kept(ledger):
+                copies = rows.filter(_says(rows, "parent"))
+                parents = fields(copies["evidence"].combine_chunks(), COPY)["parent"]
+                of_top = pc.is_in(parents, value_set=pa.array(list(found), pa.string()))
+                named, parents = copies.filter(of_top), parents.filter(of_top)
+                for parent in pc.unique(parents).to_pylist():
+                    members[parent].offer(named.filter(pc.equal(parents, parent)))
         for parent, cluster in found.items():
             cluster.members = members[parent].rows()
         return list(found.values())
 
 
-def not_kept(ledger: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Stream the ledger's dropped and failed rows as mappings, their evidence parsed."""
+def _not_kept(ledger: Sequence[Path]) -> Iterator[pa.Table]:
+    """Stream the ledger's dropped and failed rows."""
     columns = ("id", "uri", "source", "step", "verdict", "reason", "evidence")
     for path in ledger:
         for batch in read_batches(path, columns):
-            for row in batch.filter(pc.not_equal(batch["verdict"], pa.scalar("kept"))).to_pylist():
-                row["evidence"] = parse_evidence(row["evidence"])
-                yield row
+            rows = pa.Table.from_batches([batch]).filter(pc.not_equal(batch["verdict"], pa.scalar("kept")))
+            if rows.num_rows:
+                yield rows
+
+
+def _says(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    """Which rows' evidence may have a field."""
+    return pc.fill_null(pc.match_substring(rows["evidence"], f'"{name}"'), False)
 
 
 def read(ledger: Sequence[Path]) -> Verdicts:
@@ -109,22 +131,43 @@ def read(ledger: Sequence[Path]) -> Verdicts:
             groups = pa.Table.from_batches([batch]).group_by(keys).aggregate([([], "count_all")])
             for group in groups.to_pylist():
                 found.counts[(group["step"], group["source"], group["verdict"], group["reason"])] += group["count_all"]
-    for row in not_kept(ledger):
-        found.examples[(row["step"], row["reason"])].add(row)
-        evidence = row["evidence"]
-        if row["verdict"] == "failed":
-            found.failures.add(row)
-        elif concerns(row["reason"]):
-            found.refusals[row["reason"]].add(row)
-        if evidence.get("parent"):
-            parent = str(evidence["parent"])
-            found.copies[parent] += 1
-            found.parent_uris.setdefault(parent, str(evidence.get("parent_uri") or ""))
-            if evidence.get("similarity") is not None:
-                found.similarities[min(19, int(float(evidence["similarity"]) * 20))] += 1
-        spans = evidence.get("spans") or ()
-        if spans:
-            found.leaks.add(row)
-            found.leaked_spans.update(str(span["benchmark"]) for span in spans)
-            found.leaked_documents.update({str(span["benchmark"]) for span in spans})
+    for rows in _not_kept(ledger):
+        for group in rows.group_by(["step", "verdict", "reason"]).aggregate([]).to_pylist():
+            step, verdict, reason = group["step"], group["verdict"], group["reason"]
+            mine = rows.filter(
+                pc.and_(
+                    pc.and_(pc.equal(rows["step"], step), pc.equal(rows["verdict"], verdict)),
+                    pc.equal(rows["reason"], reason),
+                )
+            )
+            found.examples[(step, reason)].offer(mine)
+            if verdict == "failed":
+                found.failures.offer(mine)
+            elif concerns(reason):
+                found.refusals[reason].offer(mine)
+        _add_copies(found, rows.filter(_says(rows, "parent")))
+        _add_leaks(found, rows.filter(_says(rows, "spans")))
     return found
+
+
+def _add_copies(found: Verdicts, rows: pa.Table) -> None:
+    """Count the rows that name a parent."""
+    told = fields(rows["evidence"].combine_chunks(), COPY)
+    told = told.filter(pc.greater(pc.fill_null(pc.binary_length(told["parent"]), 0), 0))
+    for group in told.group_by(["parent", "parent_uri"], use_threads=False).aggregate([([], "count_all")]).to_pylist():
+        found.copies[group["parent"]] += group["count_all"]
+        found.parent_uris.setdefault(group["parent"], group["parent_uri"] or "")
+    similarities = told["similarity"].drop_null().to_numpy()
+    twentieths = np.minimum(19, (similarities * 20).astype(np.int64))
+    for twentieth, count in zip(*np.unique(twentieths, return_counts=True), strict=True):
+        found.similarities[int(twentieth)] += int(count)
+
+
+def _add_leaks(found: Verdicts, rows: pa.Table) -> None:
+    """Count the rows that name benchmark spans."""
+    spans = fields(rows["evidence"].combine_chunks(), LEAK)["spans"]
+    leaked = pc.greater(pc.fill_null(pc.list_value_length(spans), 0), 0)
+    found.leaks.offer(rows.filter(leaked))
+    for of_one in spans.filter(leaked).to_pylist():
+        found.leaked_spans.update(span["benchmark"] for span in of_one)
+        found.leaked_documents.update({span["benchmark"] for span in of_one})

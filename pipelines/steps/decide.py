@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from filters import Rule
 from pipelines import rules
@@ -18,38 +21,48 @@ from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Consent, Recipe
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table
+from pipelines.training_consent import expand
 
 STEP = "03-decide"
 
 
 def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.Array:
     """Return, for each row with failed rules, JSON with every one of them: value and bounds; null for the others."""
-    pieces: list[pa.Array] = []
-    lists = pc.list_flatten(failed)
-    parents = pc.list_parent_indices(failed)
     count = signals.num_rows
     if not count or not rules:
         return pa.nulls(count, pa.string())
+    names = pc.list_flatten(failed)
+    parents = pc.list_parent_indices(failed).to_numpy()
+    pieces: list[pa.Array] = []
+    rows: list[NDArray[np.int64]] = []
     for rule in rules:
-        rows = pc.filter(parents, pc.equal(lists, rule.name))
-        hit = pc.is_in(pa.array(range(count), pa.int64()), value_set=rows.cast(pa.int64()))
+        hit = parents[pc.equal(names, rule.name).to_numpy(zero_copy_only=False)]
+        if not len(hit):
+            continue
         bounds = "".join(
             f',"{name}":{getattr(rule, name)!r}' for name in ("min", "max") if getattr(rule, name) is not None
         )
         # A value that was not measured is null: JSON has no NaN.
-        column = pc.cast(pa.concat_arrays(signals[rule.signal].chunks), pa.float64())
+        column = pc.cast(signals[rule.signal].take(pa.array(hit)).combine_chunks(), pa.float64())
         value = pc.if_else(pc.is_finite(column), pc.cast(column, pa.string()), "null")
-        text = pc.binary_join_element_wise(
-            f'{{"rule":"{rule.name}","signal":"{rule.signal}"{bounds},"value":', value, "},", ""
-        )
-        pieces.append(pc.if_else(hit, text, ""))
-    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*pieces, "", ""), ",")
-    whole = pc.binary_join_element_wise('{"failed":[', joined, "]}", "")
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), whole)
+        head = f'{{"rule":"{rule.name}","signal":"{rule.signal}"{bounds},"value":'
+        pieces.append(pc.binary_join_element_wise(head, value, "}", ""))
+        rows.append(hit)
+    if not rows:
+        return pa.nulls(count, pa.string())
+    row = np.concatenate(rows)
+    by_row = pa.concat_arrays(pieces).take(pa.array(np.argsort(row, kind="stable")))  # the rules of a row in order
+    ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=count))]).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(ends), by_row)
+    whole = pc.binary_join_element_wise('{"failed":[', pc.binary_join(lists, ","), "]}", "")
+    return pc.if_else(pa.array(ends[1:] > ends[:-1]), whole, pa.scalar(None, pa.string()))
 
 
 def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
-    """Return what a publisher's refusal says, null where there is none: the header, meta tag or reservation itself."""
+    """Return what a publisher's refusal says, null where there is none.
+
+    That is the header, meta tag or reservation itself, or the tokens for training that robots.txt refuses.
+    """
     stated = [pc.struct_field(rights, name) for name in ("x_robots_tag", "meta_robots")]
     tokens = rf"(?i)(^|[\s,:;])({'|'.join(consent.refuse)})($|[\s,;])"
     found = (
@@ -58,6 +71,16 @@ def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
     if consent.reservations:
         text = pc.struct_field(rights, "reservation")
         found.append(pc.if_else(pc.match_substring_regex(text, r"(?i)tdm-reservation\s*[:=]\s*1"), text, None))
+    if consent.training:
+        tokens = "|".join(re.escape(token) for token in expand(consent.training))
+        text = pc.struct_field(rights, "training")
+        found.append(
+            pc.if_else(
+                pc.match_substring_regex(text, rf"(^|, )({tokens})($|, )"),
+                pc.binary_join_element_wise("robots.txt refuses", text, " "),
+                None,
+            )
+        )
     nothing = pa.scalar(None, pa.string())
     return pc.coalesce(*found, nothing) if found else pa.chunked_array([pa.nulls(len(rights), pa.string())])
 
@@ -109,13 +132,17 @@ def read(shard: Shard) -> Iterator[pa.Table]:
     *documents, measured = shard.payload
     signals = read_table(at(measured))
     for path in documents:
+        # One lookup for the whole part: a lookup a batch would hash the ids of all signals again for each.
+        rows = pc.index_in(read_table(at(path), ["id"])["id"], value_set=signals["id"]).combine_chunks()
+        start = 0
         for table in read_batches(at(path), 4096):
-            found = pc.index_in(table["id"], value_set=signals["id"]).combine_chunks()
+            found = rows.slice(start, table.num_rows)
+            start += table.num_rows
             if found.null_count:  # its measuring failed, and the ledger of that step says why
                 table, found = table.filter(pc.is_valid(found)), found.drop_null()
-            rows = signals.take(found)
-            for name in rows.column_names[1:]:
-                table = table.append_column(rows.schema.field(name), rows[name])
+            measures = signals.take(found)
+            for name in measures.column_names[1:]:
+                table = table.append_column(measures.schema.field(name), measures[name])
             yield table
 
 
@@ -143,7 +170,13 @@ def run(steps: Steps, recipe: Recipe, extracted: list[Finished], measured: Finis
     }
     return steps.perform(
         STEP,
-        code=("filters.decision", "filters.rule", "filters.pii", "pipelines.steps.decide"),
+        code=(
+            "filters.decision",
+            "filters.rule",
+            "filters.pii",
+            "pipelines.training_consent",
+            "pipelines.steps.decide",
+        ),
         parameters=parameters,
         inputs=[measured.digest, *(done.digest for done in extracted)],
         body=body,

@@ -8,41 +8,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.document import DOCUMENT_SCHEMA, RIGHTS_TYPE, canonical_json, document_id
+from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
 from pipelines.extract import Chain, Extraction, ExtractionError, extract_body
 from pipelines.extract.guard import Limits
 from pipelines.extract.page.model import digest
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.licence_link import spdx_of
 from pipelines.recipe import Extract
+from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
 from pipelines.storage import publish
 
 BATCH_BYTES = 8 << 20
 
-RAW_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("uri", pa.string()),
-        pa.field("source", pa.string()),
-        pa.field("kind", pa.string()),
-        pa.field("content_type", pa.string()),
-        pa.field("body", pa.large_binary()),
-        pa.field("fetched_at", pa.timestamp("us", tz="UTC")),
-        pa.field("license", pa.string()),
-        pa.field("rights", RIGHTS_TYPE),
-        pa.field("metadata", pa.string()),
-        pa.field("verdict", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("evidence", pa.string()),
-    ]
+CODE = (
+    "kernels",
+    "pipelines.extract",
+    "pipelines.sources",
+    "pipelines.crawl.content_coding",
+    "pipelines.crawl.links",
+    "pipelines.crawl.url",
+    "pipelines.licence_link",
+    "pipelines.robots",
+    "pipelines.training_consent",
+    "pipelines.steps.extract",
 )
-"""A record as read: `body` is what the extractor sees; records already refused or failed have none."""
+"""Modules whose source decides what is extracted."""
 
 EXTRACTED_SCHEMA = pa.schema(
     [field.with_nullable(True) for field in DOCUMENT_SCHEMA]
@@ -57,11 +55,15 @@ class ReadSource:
     """Reads the records of one unit in tables of about BATCH_BYTES."""
 
     name: str
-    source: Source
+    source: Source | GivesTables
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of RAW_SCHEMA."""
         unit: Unit = shard.payload
+        if isinstance(self.source, GivesTables):
+            yield from self.source.tables(unit)
+            yield RAW_SCHEMA.empty_table()
+            return
         rows: list[dict[str, Any]] = []
         size = 0
         for outcome in self.source.read(unit):
@@ -106,7 +108,28 @@ class ExtractTexts:
     chain: Chain
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Take RAW_SCHEMA, give EXTRACTED_SCHEMA, a row for a row."""
+        """Take RAW_SCHEMA, give EXTRACTED_SCHEMA, a row for a row.
+
+        Texts that are ready (those of tables) are taken by columns, unless there is something to be said about one of
+        them.
+        """
+        ready = pc.and_(pc.equal(batch["verdict"], KEPT), pc.fill_null(pc.equal(batch["content_type"], READY), False))
+        if not pc.any(ready).as_py():
+            return self._each(batch)
+        ready = ready.combine_chunks()
+        given = batch.filter(ready)
+        text, good = plain_texts(given["body"].combine_chunks())
+        done = _taken(given.filter(good), text.filter(good))
+        if done.num_rows == batch.num_rows:
+            return done
+        # The others one by one; then all in the order in which they came.
+        number = pa.array(np.arange(batch.num_rows))
+        taken = number.filter(ready).filter(good)
+        rest = number.filter(pc.invert(pc.is_in(number, taken)))
+        both = pa.concat_tables([done, self._each(batch.take(rest))])
+        return both.take(pc.sort_indices(pa.concat_arrays([taken, rest])))
+
+    def _each(self, batch: pa.Table) -> pa.Table:
         rows: list[dict[str, Any]] = []
         for raw in batch.to_pylist():
             row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
@@ -121,27 +144,46 @@ class ExtractTexts:
                     }
                 else:
                     row |= {"text": found.text, "metadata": canonical_json(_metadata(raw["metadata"], found))}
-                    for name in ("meta_robots", "reservation"):
-                        stated = getattr(found, name)
-                        if stated and row["rights"] is not None and row["rights"][name] is None:
-                            row["rights"][name] = stated
+                    if row["rights"] is not None:
+                        row["rights"]["meta_robots"] = row["rights"]["meta_robots"] or found.meta_robots
+                        # TDMRep, "Processing priority": what the page says stands above its header and the site's file.
+                        row["rights"]["reservation"] = found.reservation or row["rights"]["reservation"]
+                    if found.license_link:
+                        row["license"] = row["license"] or spdx_of(found.license_link)
             rows.append(row)
         return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
+def _taken(batch: pa.Table, text: pa.Array) -> pa.Table:
+    """Records whose text is as it shall be."""
+    columns = [
+        text if field.name == "text" else batch[field.name] if field.name in batch.schema.names else None
+        for field in EXTRACTED_SCHEMA
+    ]
+    filled = [
+        pa.nulls(len(text), field.type) if column is None else column
+        for field, column in zip(EXTRACTED_SCHEMA, columns, strict=True)
+    ]
+    return pa.table(filled, schema=EXTRACTED_SCHEMA)
+
+
 def _metadata(known: str, found: Extraction) -> dict[str, Any]:
-    """What is known of a record, with what its extraction adds; the source's own word goes first."""
+    """What is known of a record, with what its extraction adds.
+
+    The source's own word goes first, but for the licence's address: what the page says stands above its header.
+    """
     said = {
         "title": found.title,
         "author": found.author,
         "date": found.date,
         "site": found.site,
         "page_language": found.language,
-        "license_links": list(found.licenses),
+        "license_links": list(found.licenses) if len(found.licenses) > 1 else [],
         "formulas": found.math_count,
         "broken_engines": list(found.broken),
     }
-    return {name: value for name, value in said.items() if value} | json.loads(known) | {"extractor": found.engine}
+    made = {"extractor": found.engine} | ({"license_link": found.license_link} if found.license_link else {})
+    return {name: value for name, value in said.items() if value} | json.loads(known) | made
 
 
 @dataclass(frozen=True)
@@ -188,7 +230,12 @@ def chain_of(asked: Extract) -> Chain:
 
 
 def run(
-    steps: Steps, name: str, source: Source, parameters: dict[str, Any], partitions: int, asked: Extract | None = None
+    steps: Steps,
+    name: str,
+    source: Source | GivesTables,
+    parameters: dict[str, Any],
+    partitions: int,
+    asked: Extract | None = None,
 ) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
@@ -234,13 +281,7 @@ def run(
 
     return steps.perform(
         step,
-        code=(
-            "kernels",
-            "pipelines.extract",
-            "pipelines.sources",
-            "pipelines.crawl.content_coding",
-            "pipelines.steps.extract",
-        ),
+        code=CODE,
         parameters={
             "source": parameters,
             "partitions": partitions,

@@ -40,19 +40,22 @@ class Measure:
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return signals keyed by id, and a kept row each."""
-        new = table.filter(pc.is_valid(table["text"]))
-        measured = signals(new["text"], self.families)
-        measured = measured.add_column(0, "id", new["id"].cast(pa.string())).cast(self.schema)
-        known = table.filter(pc.is_null(table["text"])).select(self.schema.names).cast(self.schema)
-        return {"signals": pa.concat_tables([known, measured]), "ledger": verdicts(table, STEP)}
+        new = pc.is_valid(table["text"])
+        some = table.filter(new) if table["text"].null_count else table  # a filter would copy every text
+        measured = signals(some["text"], self.families)
+        measured = measured.add_column(0, "id", some["id"].cast(pa.string())).cast(self.schema)
+        if some is not table:
+            known = table.filter(pc.invert(new)).select(self.schema.names).cast(self.schema)
+            measured = pa.concat_tables([known, measured])
+        return {"signals": measured, "ledger": verdicts(table, STEP)}
 
 
 @dataclass(frozen=True)
 class ReadDocuments:
     """Reads the documents of one part, and beside them the signals that an earlier run has for the same ids.
 
-    A row has either its text, to be measured, or its signals. `known` are the sources whose ids still stand for the
-    same text.
+    A row has either its text, to be measured, or its signals; where no earlier run counts, the columns of the signals
+    are left out. `known` are the sources whose ids still stand for the same text.
     """
 
     schema: pa.Schema
@@ -61,10 +64,15 @@ class ReadDocuments:
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of id, uri, source, text and the signals."""
         earlier, *documents = shard.payload
-        listing = read_table(at(earlier)) if earlier else self.schema.empty_table()
+        columns = ["id", "uri", "source", "text"]
+        if earlier is None:
+            yield from (table for path in documents for table in read_batches(at(path), 4096, columns))
+            return
+        listing = read_table(at(earlier))
+        ids = listing["id"].combine_chunks()
         for path in documents:
-            for table in read_batches(at(path), 4096, ["id", "uri", "source", "text"]):
-                rows = pc.index_in(table["id"], value_set=listing["id"].combine_chunks())
+            for table in read_batches(at(path), 4096, columns):
+                rows = pc.index_in(table["id"], value_set=ids)
                 trusted = pc.is_in(table["source"], value_set=pa.array(self.known, pa.string()))
                 rows = pc.if_else(trusted, rows, pa.scalar(None, pa.int32()))
                 text = pc.if_else(pc.is_valid(rows), pa.scalar(None, pa.large_string()), table["text"])

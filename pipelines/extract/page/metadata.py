@@ -39,7 +39,7 @@ class Head:
     date: str = ""  # ISO 8601, as precise as the page is
     site: str = ""
     language: str = ""  # as the page says, BCP 47
-    licenses: tuple[str, ...] = ()  # addresses of <link rel=license> and <a rel=license>
+    licenses: tuple[str, ...] = ()  # addresses of rel=license, cut after 2083 characters
     meta_robots: str | None = None
     reservation: str | None = None
 
@@ -119,7 +119,7 @@ class _Reader:
             said = self._bytes(k).lower()
             if b"license" in said and b"license" in said.split():
                 element = int(np.searchsorted(self._page.attributes, k, side="right")) - 1
-                address = self.attributes(element).get("href", "").strip()
+                address = self.attributes(element).get("href", "").strip()[:2083]
                 if address:
                     found[address] = None
         return tuple(found)

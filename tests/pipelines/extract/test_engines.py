@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipelines.extract import Chain, ExtractionError, extract_html
+from pipelines.extract import ENGINES, HTML_PARTS, Chain, ExtractionError, extract_body, extract_html
+from pipelines.extract.guard import Limits
+from pipelines.extract.html_page import HtmlPage
+from pipelines.extract.learn.gold import pages
+from pipelines.extract.page.clean import as_utf8
+from pipelines.extract.page.metadata import told
+from pipelines.extract.page.parse import parse
 
 ARTICLE = "<p>" + "The river rises in the hills above the town and runs past the old mill. " * 6 + "</p>"
 TABLE = "<table><tr><th>Town<th>People" + "".join(f"<tr><td>Town {k}<td>{k * 137}" for k in range(8)) + "</table>"
@@ -53,6 +61,55 @@ def test_resiliparse_reads_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'pomona\[resiliparse\]'"):
         extract_html(PAGE, engine="resiliparse")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_says_what_the_page_allows(engine: str) -> None:
+    head = (
+        b"<link rel=license href=' https://creativecommons.org/licenses/by/4.0/ '><meta name=robots content=noai>"
+        b"<meta name=tdm-reservation content=1>"
+    )
+    link = b"<a rel='nofollow License' href='/terms'>Terms</a></body>"
+    found = extract_html(PAGE.replace(b"</head>", head + b"</head>").replace(b"</body>", link), None, engine)
+    assert found.license_link == "https://creativecommons.org/licenses/by/4.0/"
+    assert (found.meta_robots, found.reservation) == ("noai", "tdm-reservation: 1")
+    assert extract_html(PAGE.replace(b"</body>", link), None, engine).license_link == "/terms"
+    assert extract_html(PAGE, None, engine).license_link is None
+
+
+@pytest.mark.data
+def test_licences_are_read_as_the_tree_has_them(pomona_data: Path) -> None:
+    named = 0
+    for gold in pages(pomona_data / "html_gold"):
+        if b"license" not in gold.html.lower():
+            continue
+        try:
+            tree = HtmlPage.parse(gold.html)
+        except ExtractionError:
+            continue
+        raw = np.frombuffer(as_utf8(gold.html)[0], np.uint8)
+        head = told(raw, parse(raw))
+        assert (*head.licenses, None)[0] == tree.license_link(), gold.id
+        assert (head.meta_robots, head.reservation) == (tree.meta_robots(), tree.reservation()), gold.id
+        named += bool(head.licenses)
+    assert named >= 40
+
+
+BODIES = {
+    "text/x-wiki": (b"The river '''rises''' in the [[hills]].\n", 20_000),
+    "application/x-tex": (b"The river \\emph{rises} in $x_1$.\n\n", 100_000),
+    HTML_PARTS: (b'["", "<p>The river <b>rises</b>.</p>"]', 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_readers_of_other_markup_work_in_a_child_within_limits(kind: str) -> None:
+    piece, times = BODIES[kind]
+    opening, between, closing = (b"[", b",", b"]") if kind == HTML_PARTS else (b"", b"", b"")
+    with pytest.raises(ExtractionError) as caught:
+        extract_body(opening + between.join([piece] * times) + closing, kind, chain=Chain(limits=Limits(seconds=0.2)))
+    assert caught.value.reason == "too-slow"
+    assert "rises" in extract_body(opening + piece + closing, kind).text
 
 
 def test_an_unknown_engine_is_refused() -> None:
