@@ -67,7 +67,8 @@ class Extract(Part):
     """How HTML becomes text: which engine reads a page, and which others where it breaks that one.
 
     `seconds` of processor time and `memory_gb` are what one page may cost an engine other than `auto`, which needs
-    neither limit; `tables` says how `auto` writes tables of data.
+    neither limit, and what wikitext, LaTeX and books may cost their readers; `tables` says how `auto` writes tables of
+    data.
     """
 
     engine: Literal["auto", "trafilatura", "resiliparse"] = "auto"

@@ -28,6 +28,13 @@ LOOK_SECONDS = 0.1
 WALL = 20
 """A child that neither works nor answers for so many times its limit is ended too: it waits for something."""
 _LENGTH = struct.Struct("<Q")
+# What this process can import the child can too: an engine may have put Pomona on the path of its workers alone.
+_PROGRAM = """
+import sys
+sys.path += [place for place in sys.argv[2:] if place not in sys.path]
+from pipelines.extract.guard import serve
+serve(int(sys.argv[1]))
+"""
 
 Job = Callable[..., Extraction]
 
@@ -86,7 +93,7 @@ class Guard:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._ended()
-            command = [sys.executable, "-m", "pipelines.extract.guard", str(self._limits.bytes)]
+            command = [sys.executable, "-c", _PROGRAM, str(self._limits.bytes), *sys.path]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self._child
 
@@ -178,9 +185,3 @@ def serve(memory: int) -> None:
         except Exception as error:  # noqa: BLE001 - whatever a page provokes is that page's failure
             answer = ("failed", ("extraction-failed", f"{type(error).__name__}: {error}"[:500]))
         _send(answers, answer)
-
-
-if __name__ == "__main__":
-    from pipelines.extract.guard import serve as imported  # so that ExtractionError and Limits are those that are sent
-
-    imported(int(sys.argv[1]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -42,6 +44,16 @@ def fail() -> Extraction:
 
 def break_down() -> Extraction:
     raise ZeroDivisionError("by zero")
+
+
+def test_the_child_imports_what_its_parent_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "added_to_the_path.py").write_text(
+        "from pipelines.extract.extraction import Extraction\ndef job(): return Extraction('read')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    job = importlib.import_module("added_to_the_path").job
+    with Guard() as guard:
+        assert guard.run(job).text == "read"
 
 
 @pytest.mark.slow
