@@ -165,6 +165,7 @@ def _parse(html, words, names) -> Any:
     block_run = np.empty(size + 2, np.int32)
 
     tag[0], parent[0], start[0], depth[0], within[0], attributes[0] = UNKNOWN, -1, 0, 0, 0, 0
+    attributes[1] = 0  # for a page without a start tag
     elements, attrs, runs, blocks = 1, 0, 0, 0
     block_run[0] = 0
     stack = np.empty(DEPTH + 1, np.int32)

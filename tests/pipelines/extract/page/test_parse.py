@@ -148,6 +148,13 @@ def test_nesting_has_no_limit_but_depth() -> None:
     assert read(html)[0].depth.max() <= DEPTH + 1
 
 
+def test_a_page_without_a_start_tag_has_no_attributes() -> None:
+    for ends in range(200):  # of other sizes, so that memory of pages before is used again
+        read("<p class=a id=b>" * ends)
+        page, _ = read("</p>" * ends + "words")
+        assert page.attributes.tolist() == [0, 0]
+
+
 def test_a_long_attribute_is_skipped() -> None:
     assert blocks(f"<p class='{'a ' * 2_000_000}'>x</p>") == [("p", "x")]
 
@@ -167,6 +174,9 @@ def test_anything_is_read(pieces: list[str]) -> None:
     assert (np.diff(page.block_run) > 0).all()
     assert page.block_run[-1] == len(page.run_kind)
     assert (page.run_low <= page.run_high).all()
+    assert (np.diff(page.attributes, prepend=0) >= 0).all()
+    assert len(page.attributes) == len(page.tag) + 1
+    assert page.attributes[-1] <= len(page.name)
     assert len(found.batch.offsets) == count + 1
     found.batch.data.tobytes().decode("utf-8")
 
