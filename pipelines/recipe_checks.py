@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import nearest
 from pipelines.sources.files import exists
+from pipelines.storage import is_remote
 
 Place = Callable[..., str]
 
@@ -126,6 +127,12 @@ def _paths(recipe: Recipe, place: Place) -> list[str]:
         for position, path in enumerate(getattr(source, "paths", ())):
             if not exists(path):
                 found.append(f"{place('sources', index, 'paths', position)}: {path}: no such file or folder")
+        lists = [(("paths_file",), path) for path in [getattr(source, "paths_file", None)] if path is not None]
+        lists += [(("index", position), path) for position, path in enumerate(getattr(source, "index", ()))]
+        for where, path in lists:
+            # A list at an address is asked for when it is read: no recipe is loaded over the network.
+            if not is_remote(path) and not exists(path):
+                found.append(f"{place('sources', index, *where)}: {path}: no such file or folder")
         for position, package in enumerate(getattr(source, "packages", ())):
             try:
                 importlib.metadata.version(package)

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from kernels.words import Words, words
 from pipelines.extract.extraction import Extraction, ExtractionError
+from pipelines.extract.page import asciimath
 from pipelines.extract.page.choice import chosen
 from pipelines.extract.page.clean import as_utf8
 from pipelines.extract.page.features import seen
 from pipelines.extract.page.mathml import tex
 from pipelines.extract.page.metadata import told
 from pipelines.extract.page.model import Models, likely, models
-from pipelines.extract.page.parse import DISPLAY_TEX, IMAGE, MATHML, TEX, TEXT, Page, parse
+from pipelines.extract.page.parse import ASCIIMATH, DISPLAY_TEX, IMAGE, MATHML, TEX, TEXT, Page, parse
 from pipelines.extract.page.render import data_tables, rendered, whole_tables
 from pipelines.extract.page.text import Texts, texts
 
@@ -123,12 +124,21 @@ def main_text(
         inside,
         keep,
         tables,
-        lambda run: tex(data[page.run_low[run] : page.run_high[run]].tobytes()),
+        lambda run: formula(data, page, run),
         markdown_tables=markdown_tables,
+        ascii_math=asciimath.uses(data),
     )
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 
 
+def formula(data: NDArray[np.uint8], page: Page, run: int) -> str:
+    """The TeX of a run that is a formula but not in TeX."""
+    markup = data[page.run_low[run] : page.run_high[run]].tobytes()
+    if page.run_kind[run] == ASCIIMATH:
+        return asciimath.tex(markup.decode("utf-8", "replace"))
+    return tex(markup)
+
+
 def _marked(kinds: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which runs are formulas by their markup."""
-    return (kinds == MATHML) | (kinds == TEX) | (kinds == DISPLAY_TEX) | (kinds == IMAGE)
+    return (kinds == MATHML) | (kinds == TEX) | (kinds == DISPLAY_TEX) | (kinds == IMAGE) | (kinds == ASCIIMATH)

@@ -51,6 +51,7 @@ MATHML: Final = 2
 TEX: Final = 3
 DISPLAY_TEX: Final = 4
 IMAGE: Final = 5
+ASCIIMATH: Final = 6
 DEPTH: Final = 400
 """Open elements: what is nested deeper counts as inside the one at this depth."""
 
@@ -96,7 +97,7 @@ class Page(NamedTuple):
     name: NDArray[np.int16]  # of an attribute
     low: NDArray[np.int32]
     high: NDArray[np.int32]
-    run_kind: NDArray[np.int8]  # TEXT, BREAK, MATHML, TEX, DISPLAY_TEX, IMAGE
+    run_kind: NDArray[np.int8]  # TEXT, BREAK, MATHML, TEX, DISPLAY_TEX, IMAGE, ASCIIMATH
     run_element: NDArray[np.int32]
     run_low: NDArray[np.int32]
     run_high: NDArray[np.int32]
@@ -121,8 +122,9 @@ def _cut(values, count) -> Any:
 _WORDS = (b"mwe-math", b"tex", b"latex", b"latex.php", b"codecogs.com", b"tex.cgi", b"data:", b"math")
 _WORD_ARRAYS = tuple(np.frombuffer(word, np.uint8) for word in _WORDS)
 _NONE, _HIDDEN_WORD = np.frombuffer(b"none", np.uint8), np.frombuffer(b"hidden", np.uint8)
-_MATH_TYPE, _DISPLAY, _LD_JSON, _TRUE = (
+_MATH_TYPE, _ASCIIMATH_TYPE, _DISPLAY, _LD_JSON, _TRUE = (
     np.frombuffer(b"math/", np.uint8),
+    np.frombuffer(b"math/asciimath", np.uint8),
     np.frombuffer(b"mode=display", np.uint8),
     np.frombuffer(b"ld+json", np.uint8),
     np.frombuffer(b"true", np.uint8),
@@ -454,7 +456,8 @@ def _parse(html, words, names) -> Any:
                         if contains(html, attr_low[k], min(attr_high[k], attr_low[k] + 5), _MATH_TYPE) and not head:
                             display = contains(html, attr_low[k], attr_high[k], _DISPLAY)
                             if skip == 0:
-                                run_kind[runs] = DISPLAY_TEX if display else TEX
+                                ascii_math = contains(html, attr_low[k], attr_high[k], _ASCIIMATH_TYPE)
+                                run_kind[runs] = ASCIIMATH if ascii_math else DISPLAY_TEX if display else TEX
                                 run_element[runs], run_low[runs], run_high[runs] = element, low, high
                                 runs += 1
                                 full, breaks = True, 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.extract.page.asciimath import replaced
 from pipelines.extract.page.names import TAG, Within
 from pipelines.extract.page.parse import Page
 from pipelines.extract.page.text import FORMULA, Texts
@@ -97,6 +98,7 @@ def rendered(
     formula: Callable[[int], str],
     *,
     markdown_tables: bool = True,
+    ascii_math: bool = False,
 ) -> str:
     """The text of the chosen blocks.
 
@@ -105,13 +107,14 @@ def rendered(
         texts: the texts of its blocks.
         keep: the blocks chosen.
         tables: its tables of data.
-        formula: the TeX of a run of MathML that says none itself.
+        formula: the TeX of a run of MathML that says none itself, or of AsciiMath.
         markdown_tables: whether tables of data are Markdown, or a line a row with spaces between cells.
+        ascii_math: whether what stands between backticks, but in code, is AsciiMath.
     """
     whole, bounds = texts.batch.data.tobytes(), texts.batch.offsets.tolist()
     around = Around(page)
     of_table = {block: table for table, blocks in tables.items() for block in blocks}
-    formulas = _Formulas(page, texts, formula)
+    formulas = _Formulas(page, texts, formula, ascii_math)
     lines: list[str] = []
     item = -1
     done: set[int] = set()
@@ -137,8 +140,9 @@ def rendered(
 class _Formulas:
     """Puts the TeX of formulas where the text has a mark for them."""
 
-    def __init__(self, page: Page, texts: Texts, formula: Callable[[int], str]) -> None:
+    def __init__(self, page: Page, texts: Texts, formula: Callable[[int], str], ascii_math: bool) -> None:
         self._of_block: dict[int, list[int]] = {}
+        self._code = page.within[page.block_element] & int(Within.PRE | Within.CODE) if ascii_math else None
         self._formula = formula
         if len(texts.formulas):
             blocks = np.searchsorted(page.block_run, texts.formulas, side="right") - 1
@@ -148,6 +152,8 @@ class _Formulas:
     def told(self, block: int, text: str) -> str:
         for run in self._of_block.get(block, ()):
             text = text.replace(FORMULA, self._formula(run), 1)
+        if self._code is not None and not self._code[block]:
+            text = replaced(text)
         return text
 
 

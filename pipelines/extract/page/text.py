@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kernels.strings import TextBatch
 from pipelines.extract.page.markup import is_space
 from pipelines.extract.page.names import FNV_OFFSET, FNV_PRIME, NAMES, TAG, Within
-from pipelines.extract.page.parse import BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page
+from pipelines.extract.page.parse import ASCIIMATH, BREAK, DISPLAY_TEX, IMAGE, MATHML, TEX, Page
 
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _PRE, _CODE, _LINK = int(Within.PRE), int(Within.CODE), int(Within.LINK)
@@ -24,7 +24,7 @@ _NAME = 33
 _SHORT = 6
 """Longest name that may stand without its semicolon."""
 FORMULA: Final = "\ufffc"
-"""Stands for a formula in MathML that says no TeX of its own."""
+"""Stands for a formula in MathML that says no TeX of its own, or in AsciiMath."""
 # What browsers read numeric references to C1 controls as (HTML, 13.2.5.80).
 _C1 = np.array(
     [ord(bytes([code]).decode("cp1252", "replace")) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else code
@@ -257,6 +257,13 @@ def _texts(html, page, names, c1) -> Any:
                 pending = False
             piece_start[pieces], piece_element[pieces] = m, element
             pieces += 1
+            if kind == ASCIIMATH:
+                out[m], out[m + 1], out[m + 2] = 0xEF, 0xBF, 0xBC
+                m += 3
+                formulas[waiting] = r
+                waiting += 1
+                before = kind
+                continue
             if kind == MATHML:
                 tex_low, tex_high = _tex_of_mathml(html, low, high)
                 end = low
