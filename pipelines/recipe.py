@@ -63,6 +63,21 @@ class RuleUse(Part):
         return self
 
 
+class Extract(Part):
+    """How HTML becomes text: which engine reads a page, and which others where it breaks that one.
+
+    `seconds` of processor time and `memory_gb` are what one page may cost an engine other than `auto`, which needs
+    neither limit, and what wikitext, LaTeX and books may cost their readers; `tables` says how `auto` writes tables of
+    data.
+    """
+
+    engine: Literal["auto", "trafilatura", "resiliparse"] = "auto"
+    fallback: tuple[Literal["auto", "trafilatura", "resiliparse"], ...] = ("trafilatura",)
+    seconds: float = Field(default=20.0, gt=0)
+    memory_gb: float = Field(default=2.0, gt=0)
+    tables: Literal["markdown", "plain"] = "markdown"
+
+
 class Filters(Part):
     """Which signals are measured and which rules decide on them."""
 
@@ -186,6 +201,7 @@ class Recipe(Part):
     partitions: int = Field(default=8, ge=1, le=65_536)
     failure_budget: Share = 0.1
     sources: tuple[Annotated[SourceConfig, Field(discriminator="type")], ...] = Field(min_length=1)
+    extract: Extract = Extract()
     filters: Filters = Filters()
     consent: Consent = Consent()
     dedup: Dedup = Dedup()

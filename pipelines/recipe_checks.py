@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable
 
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import nearest
 from pipelines.sources.files import exists
+from pipelines.storage import is_remote
 
 Place = Callable[..., str]
 
@@ -17,11 +19,24 @@ LANGUAGE_SIGNALS = ("language.score",)
 def problems(recipe: Recipe, place: Place) -> list[str]:
     """Return one line for each thing that is referred to and is not there; `place(*path)` says where that stands."""
     return [
+        *_engines(recipe, place),
         *_filters(recipe, place),
         *_dedup(recipe, place),
         *_benchmarks(recipe, place),
         *_stages(recipe, place),
         *_paths(recipe, place),
+    ]
+
+
+def _engines(recipe: Recipe, place: Place) -> list[str]:
+    # Only the page's own faults may send it to the next engine.
+    named = [(("extract", "engine"), recipe.extract.engine)]
+    named += [(("extract", "fallback", index), name) for index, name in enumerate(recipe.extract.fallback)]
+    missing = importlib.util.find_spec("resiliparse") is None
+    return [
+        f"{place(*where)}: the package resiliparse is not installed: pip install 'pomona[resiliparse]'"
+        for where, name in named
+        if name == "resiliparse" and missing
     ]
 
 
@@ -112,6 +127,12 @@ def _paths(recipe: Recipe, place: Place) -> list[str]:
         for position, path in enumerate(getattr(source, "paths", ())):
             if not exists(path):
                 found.append(f"{place('sources', index, 'paths', position)}: {path}: no such file or folder")
+        lists = [(("paths_file",), path) for path in [getattr(source, "paths_file", None)] if path is not None]
+        lists += [(("index", position), path) for position, path in enumerate(getattr(source, "index", ()))]
+        for where, path in lists:
+            # A list at an address is asked for when it is read: no recipe is loaded over the network.
+            if not is_remote(path) and not exists(path):
+                found.append(f"{place('sources', index, *where)}: {path}: no such file or folder")
         for position, package in enumerate(getattr(source, "packages", ())):
             try:
                 importlib.metadata.version(package)

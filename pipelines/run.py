@@ -125,7 +125,7 @@ def flow(run: Run) -> Made:
     for source in map(recipe.with_tokens, recipe.sources):
         reader: Source | GivesTables = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
-        done = extract.run(steps, source.name, reader, parameters, recipe.partitions)
+        done = extract.run(steps, source.name, reader, parameters, recipe.partitions, recipe.extract)
         run.inputs[source.name] = done.digest
         extracted.append(run.note(done))
     measured = run.note(measure.run(steps, recipe.filters, extracted))

@@ -127,6 +127,17 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert set(whom) == {"worker", "driver", "group"}
 
 
+def test_what_a_killed_try_left_of_its_manifest_is_removed(tmp_path: Path) -> None:
+    recipe = load(tiny.write(tmp_path, topics=8))
+    build(recipe, Options(tmp_path / "run"), LocalEngine(1))
+    step = next((tmp_path / "run" / "steps").glob("03-decide-*"))
+    left = step / "._manifest.json.17-0123456789ab.tmp"
+    (step / "_manifest.json").rename(left)
+    build(recipe, Options(tmp_path / "run"), LocalEngine(1))
+    assert (step / "_manifest.json").exists()
+    assert not left.exists()
+
+
 @pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load(tiny.write(tmp_path, topics=16))

@@ -36,7 +36,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return extract_body(*arguments)
 
     monkeypatch.setattr(measure, "signals", counted_signals)
-    monkeypatch.setattr("pipelines.extract.extract_body", counted_body)
+    monkeypatch.setattr("pipelines.steps.extract.extract_body", counted_body)
     return done
 
 

@@ -7,7 +7,8 @@ import re
 
 from pipelines.extract.extraction import ExtractionError
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+UTF8_MARK = b"\xef\xbb\xbf"
+_BOMS = ((UTF8_MARK, "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # WHATWG Encoding, 4.2: labels that mean a superset of what they say.
 _WEB_NAMES = {
     "ascii": "cp1252",
@@ -31,8 +32,10 @@ _PRESCAN = 1024
 
 _META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_CONTROL = dict.fromkeys([*range(9), 11, *range(14, 32), 127])
+_CONTROL = bytes([*range(9), 11, *range(14, 32), 127])
 _DETECT_BYTES = 1 << 16
+_SURE = 8
+"""Bytes of UTF-8 beyond one a character: below, a word or two in another encoding might look like it."""
 _MOST_REPLACED = 0.1
 _MOST_CONTROL = 0.05
 
@@ -41,8 +44,11 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
     """The text of a page, and the encoding used.
 
     Byte order mark, then the HTTP charset, then a meta tag in the first 1,024 bytes, then UTF-8 if the bytes are
-    valid, then detection (charset-normalizer on 64 KiB), then windows-1252. NULs and control characters, which HTML
-    does not allow, are left out; lone bytes become U+FFFD.
+    valid, then a meta tag in the first 64 KiB, then detection (charset-normalizer on as much), then windows-1252. Where
+    this goes beyond the standard: bytes that are well-formed UTF-8, with several characters beyond ASCII, are UTF-8
+    whatever they are said to be. Pages are often converted and keep their old label, and text in another encoding is
+    next to never well-formed UTF-8. NULs and control characters, which HTML does not allow, are left out; lone bytes
+    become U+FFFD.
 
     Args:
         html: the page, transfer and content encodings undone.
@@ -53,10 +59,10 @@ def decode_html(html: bytes, charset: str | None = None) -> tuple[str, str]:
         control
             characters: a binary file that calls itself HTML.
     """
-    for mark, encoding in _BOMS:
-        if html.startswith(mark):
-            return _decoded(html[len(mark) :], encoding)
-    encoding = web_encoding(charset) or _declared(html) or _detected(html)
+    encoding = encoding_of(html, charset)
+    for mark, meant in _BOMS:
+        if encoding == meant:
+            html = html.removeprefix(mark)
     return _decoded(html, encoding)
 
 
@@ -74,8 +80,21 @@ def web_encoding(label: str | None) -> str | None:
     return _WEB_NAMES.get(name, name)
 
 
-def _declared(html: bytes) -> str | None:
-    match = _META.search(_COMMENT.sub(b"", html[:_PRESCAN]))
+def encoding_of(html: bytes, charset: str | None = None) -> str:
+    """The encoding of a page, as `decode_html` finds it."""
+    for mark, encoding in _BOMS:
+        if html.startswith(mark):
+            return encoding
+    encoding = web_encoding(charset) or _declared(html)
+    if encoding is None:
+        return _detected(html)
+    if encoding not in ("utf-8", "utf-16-le", "utf-16-be") and _is_utf8(html):
+        return "utf-8"
+    return encoding
+
+
+def _declared(html: bytes, within: int = _PRESCAN) -> str | None:
+    match = _META.search(_COMMENT.sub(b"", html[:within]))
     if match is None:
         return None
     name = web_encoding(match.group(1).decode("ascii", "replace"))
@@ -83,13 +102,34 @@ def _declared(html: bytes) -> str | None:
     return "utf-8" if name is not None and name.startswith(("utf-16", "utf-32")) else name
 
 
-def _detected(html: bytes) -> str:
+def _is_utf8(html: bytes) -> bool:
+    """Whether bytes are UTF-8 beyond doubt: well formed, with several characters beyond ASCII."""
+    if html.isascii():
+        return False
+    try:
+        text = html.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return len(html) - len(text) >= _SURE
+
+
+def is_well_formed(html: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    if html.isascii():
+        return True
     try:
         html.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    else:
+        return False
+    return True
+
+
+def _detected(html: bytes) -> str:
+    if is_well_formed(html):
         return "utf-8"
+    late = _declared(html, _DETECT_BYTES)
+    if late is not None:
+        return late
     from charset_normalizer import from_bytes
 
     best = from_bytes(html[:_DETECT_BYTES]).best()
@@ -103,7 +143,9 @@ def _decoded(html: bytes, encoding: str) -> tuple[str, str]:
         raise ExtractionError(
             "undecodable-content", f"{replaced} of {len(text)} characters are not {encoding}; is this a page at all?"
         )
-    clean = text.translate(_CONTROL)
+    whole = text.encode("utf-8", "replace")
+    plain = whole.translate(None, _CONTROL)  # faster than the same for a string
+    clean = plain.decode("utf-8") if len(plain) < len(whole) else text
     if len(text) - len(clean) > _MOST_CONTROL * len(text):
         raise ExtractionError(
             "undecodable-content",

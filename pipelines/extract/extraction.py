@@ -18,6 +18,12 @@ class Extraction:
         reservation: TDM reservation meta tags ("tdm-reservation: 1"), None where there are none.
         license_link: where the page says that its licence is (`rel=license`), None where it does not.
         encoding: the encoding that the bytes were read in, as Python names it.
+        author: who the page says wrote it, names joined with "; ".
+        date: when it says that it was published, ISO 8601, as precise as it says it.
+        site: the site's name.
+        language: the page's language, as it says (BCP 47).
+        licenses: addresses that `rel=license` links name.
+        broken: engines that the page broke before, each with the reason.
     """
 
     text: str
@@ -28,13 +34,20 @@ class Extraction:
     reservation: str | None = None
     encoding: str = "utf-8"
     license_link: str | None = None
+    author: str = ""
+    date: str = ""
+    site: str = ""
+    language: str = ""
+    licenses: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 class ExtractionError(Exception):
     """No text could be had. `reason` is kebab-case, for the ledger.
 
     "empty-document" (nothing there, or nothing but page furniture), "undecodable-content" (bytes that are no text),
-    "too-large", "too-deep" (limits of a page), "extraction-failed" (the engine broke), "unsupported-type".
+    "too-large", "too-deep" (limits of a page), "too-slow", "out-of-memory" (limits of an engine), "extraction-failed"
+    (the engine broke), "unsupported-type".
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -30,6 +30,27 @@ _DELIMITERS = re.compile(
 )
 
 
+def parse_html(text: str) -> lxml.html.HtmlElement:
+    """A page's text as a tree by the browser's rules; comments and processing instructions are left out.
+
+    Raises:
+        ExtractionError: "too-deep" (libxml2's 256 levels: it would leave out the rest of the page without a word),
+            "too-large" (one text beyond its limit), "empty-document".
+    """
+    parser = lxml.html.HTMLParser(
+        encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False, default_doctype=False
+    )
+    try:
+        tree = lxml.html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
+    except (lxml.etree.LxmlError, ValueError) as error:
+        raise ExtractionError("empty-document", f"no element can be read: {error}") from error
+    for entry in parser.error_log:
+        if entry.type_name == "ERR_RESOURCE_LIMIT" or "XML_PARSE_HUGE" in entry.message:
+            reason = "too-deep" if "depth" in entry.message else "too-large"
+            raise ExtractionError(reason, f"the page goes beyond a limit of the parser: {entry.message.strip()}")
+    return tree
+
+
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
     """A parsed page: its tree (comments and processing instructions left out), and the encoding it was in."""
@@ -42,25 +63,15 @@ class HtmlPage:
         """Parse a page.
 
         Raises:
-            ExtractionError: "too-large" (bytes, elements, one text), "too-deep" (libxml2's 256 levels: it would leave
-                out the rest of the page without a word), "undecodable-content", "empty-document".
+            ExtractionError: "too-large" (bytes, elements, one text), "too-deep", "undecodable-content",
+                "empty-document".
         """
         if len(html) > MAX_BYTES:
             raise ExtractionError("too-large", f"the page has {len(html)} bytes, the limit is {MAX_BYTES}")
         text, encoding = decode_html(html, charset)
         if not text.strip():
             raise ExtractionError("empty-document", f"the page has {len(html)} bytes and no character")
-        parser = lxml.html.HTMLParser(
-            encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False, default_doctype=False
-        )
-        try:
-            tree = lxml.html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
-        except (lxml.etree.LxmlError, ValueError) as error:
-            raise ExtractionError("empty-document", f"no element can be read: {error}") from error
-        for entry in parser.error_log:
-            if entry.type_name == "ERR_RESOURCE_LIMIT" or "XML_PARSE_HUGE" in entry.message:
-                reason = "too-deep" if "depth" in entry.message else "too-large"
-                raise ExtractionError(reason, f"the page goes beyond a limit of the parser: {entry.message.strip()}")
+        tree = parse_html(text)
         elements = sum(1 for _ in tree.iter())
         if elements > MAX_ELEMENTS:
             raise ExtractionError("too-large", f"the page has {elements} elements, the limit is {MAX_ELEMENTS}")

@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 import lxml.etree
-import lxml.html
 
 from pipelines.extract.extraction import ExtractionError
+from pipelines.extract.html_page import parse_html
 
 MAX_CHARACTERS = 20_000_000
 """Longest page that is parsed."""
@@ -47,28 +47,17 @@ def parse_content(page: str) -> Any:
         raise ExtractionError("too-large", f"the page has {len(page)} characters, the limit is {MAX_CHARACTERS}")
     if not page.strip():
         raise ExtractionError("empty-document", "the page has no character")
-    data = re.sub(r"^\s*<\?xml[^>]*\?>", "", page.removeprefix("\ufeff")).encode("utf-8", "replace")
-    if b"http://www.w3.org/1999/xhtml" in data[:4096] and b"<!ENTITY" not in data:
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", page.removeprefix("\ufeff"))
+    if "http://www.w3.org/1999/xhtml" in text[:4096] and "<!ENTITY" not in text:
         parser = lxml.etree.XMLParser(
             encoding="utf-8", resolve_entities=False, no_network=True, huge_tree=False, remove_comments=True,
             remove_pis=True, load_dtd=False,
         )  # fmt: skip
         try:
-            return lxml.etree.fromstring(data, parser)
+            return lxml.etree.fromstring(text.encode("utf-8", "replace"), parser)
         except lxml.etree.XMLSyntaxError:
             pass  # not well-formed, or entities that only a DTD knows: as a browser would read it
-    html = lxml.html.HTMLParser(
-        encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False, default_doctype=False
-    )
-    try:
-        tree = lxml.html.document_fromstring(data.replace(b"\0", b""), parser=html)
-    except (lxml.etree.LxmlError, ValueError) as error:
-        raise ExtractionError("empty-document", f"no element can be read: {error}") from error
-    for entry in html.error_log:
-        if entry.type_name == "ERR_RESOURCE_LIMIT" or "XML_PARSE_HUGE" in entry.message:
-            reason = "too-deep" if "depth" in entry.message else "too-large"
-            raise ExtractionError(reason, f"the page goes beyond a limit of the parser: {entry.message.strip()}")
-    return tree
+    return parse_html(text.replace("\0", ""))
 
 
 def render(tree: Any) -> tuple[str, int]:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def extract(page: HtmlPage, url: str | None) -> Extraction:
-    """The main text of a page; the page's tree is used up.
+def extract(html: bytes, url: str | None = None, charset: str | None = None) -> Extraction:
+    """The main text of a page.
 
     Raises:
-        ExtractionError: "empty-document" where no main text is found, "extraction-failed" where trafilatura breaks.
+        ExtractionError: what `HtmlPage.parse` raises; "empty-document" where no main text is found,
+            "extraction-failed" where trafilatura breaks.
     """
+    page = HtmlPage.parse(html, charset)
     title, robots, reservation, formulas = page.title(), page.meta_robots(), page.reservation(), page.math_count()
     license_link = page.license_link()
     unfolded = unfold_layout(page.tree)
@@ -51,7 +53,7 @@ def extract(page: HtmlPage, url: str | None) -> Extraction:
         robots,
         reservation,
         page.encoding,
-        license_link,
+        license_link=license_link,
     )
 
 

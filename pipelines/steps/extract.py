@@ -15,8 +15,12 @@ import pyarrow.compute as pc
 from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
+from pipelines.extract import Chain, Extraction, ExtractionError, extract_body
+from pipelines.extract.guard import Limits
+from pipelines.extract.page.model import digest
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.licence_link import spdx_of
+from pipelines.recipe import Extract
 from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
@@ -25,6 +29,7 @@ from pipelines.storage import publish
 BATCH_BYTES = 8 << 20
 
 CODE = (
+    "kernels",
     "pipelines.extract",
     "pipelines.sources",
     "pipelines.crawl.content_coding",
@@ -96,26 +101,57 @@ class ReadSource:
         yield pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 
-def extract(batch: pa.Table) -> pa.Table:
-    """Extract the text of raw records; RAW_SCHEMA in, EXTRACTED_SCHEMA out, a row for a row.
+@dataclass(frozen=True)
+class ExtractTexts:
+    """Extracts the text of raw records."""
 
-    Texts that are ready (those of tables) are taken by columns, unless there is something to be said about one of them.
-    """
-    ready = pc.and_(pc.equal(batch["verdict"], KEPT), pc.fill_null(pc.equal(batch["content_type"], READY), False))
-    if not pc.any(ready).as_py():
-        return _extract_each(batch)
-    ready = ready.combine_chunks()
-    given = batch.filter(ready)
-    text, good = plain_texts(given["body"].combine_chunks())
-    done = _taken(given.filter(good), text.filter(good))
-    if done.num_rows == batch.num_rows:
-        return done
-    # The others one by one; then all in the order in which they came.
-    number = pa.array(np.arange(batch.num_rows))
-    taken = number.filter(ready).filter(good)
-    rest = number.filter(pc.invert(pc.is_in(number, taken)))
-    both = pa.concat_tables([done, _extract_each(batch.take(rest))])
-    return both.take(pc.sort_indices(pa.concat_arrays([taken, rest])))
+    chain: Chain
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Take RAW_SCHEMA, give EXTRACTED_SCHEMA, a row for a row.
+
+        Texts that are ready (those of tables) are taken by columns, unless there is something to be said about one of
+        them.
+        """
+        ready = pc.and_(pc.equal(batch["verdict"], KEPT), pc.fill_null(pc.equal(batch["content_type"], READY), False))
+        if not pc.any(ready).as_py():
+            return self._each(batch)
+        ready = ready.combine_chunks()
+        given = batch.filter(ready)
+        text, good = plain_texts(given["body"].combine_chunks())
+        done = _taken(given.filter(good), text.filter(good))
+        if done.num_rows == batch.num_rows:
+            return done
+        # The others one by one; then all in the order in which they came.
+        number = pa.array(np.arange(batch.num_rows))
+        taken = number.filter(ready).filter(good)
+        rest = number.filter(pc.invert(pc.is_in(number, taken)))
+        both = pa.concat_tables([done, self._each(batch.take(rest))])
+        return both.take(pc.sort_indices(pa.concat_arrays([taken, rest])))
+
+    def _each(self, batch: pa.Table) -> pa.Table:
+        rows: list[dict[str, Any]] = []
+        for raw in batch.to_pylist():
+            row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
+            if raw["verdict"] == KEPT:
+                try:
+                    found = extract_body(raw["body"], raw["content_type"], raw["uri"], self.chain)
+                except ExtractionError as error:
+                    row |= {
+                        "verdict": FAILED,
+                        "reason": error.reason,
+                        "evidence": canonical_json({"detail": str(error), "bytes": len(raw["body"])}),
+                    }
+                else:
+                    row |= {"text": found.text, "metadata": canonical_json(_metadata(raw["metadata"], found))}
+                    if row["rights"] is not None:
+                        row["rights"]["meta_robots"] = row["rights"]["meta_robots"] or found.meta_robots
+                        # TDMRep, "Processing priority": what the page says stands above its header and the site's file.
+                        row["rights"]["reservation"] = found.reservation or row["rights"]["reservation"]
+                    if found.license_link:
+                        row["license"] = row["license"] or spdx_of(found.license_link)
+            rows.append(row)
+        return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
 def _taken(batch: pa.Table, text: pa.Array) -> pa.Table:
@@ -131,37 +167,23 @@ def _taken(batch: pa.Table, text: pa.Array) -> pa.Table:
     return pa.table(filled, schema=EXTRACTED_SCHEMA)
 
 
-def _extract_each(batch: pa.Table) -> pa.Table:
-    from pipelines.extract import ExtractionError, extract_body
+def _metadata(known: str, found: Extraction) -> dict[str, Any]:
+    """What is known of a record, with what its extraction adds.
 
-    rows: list[dict[str, Any]] = []
-    for raw in batch.to_pylist():
-        row = {name: raw.get(name) for name in EXTRACTED_SCHEMA.names}
-        if raw["verdict"] == KEPT:
-            try:
-                found = extract_body(raw["body"], raw["content_type"], raw["uri"])
-            except ExtractionError as error:
-                row |= {
-                    "verdict": FAILED,
-                    "reason": error.reason,
-                    "evidence": canonical_json({"detail": str(error), "bytes": len(raw["body"])}),
-                }
-            else:
-                metadata = json.loads(raw["metadata"])
-                if found.title and "title" not in metadata:
-                    metadata["title"] = found.title
-                metadata["extractor"] = found.engine
-                if found.license_link:
-                    metadata["license_link"] = found.license_link
-                row |= {"text": found.text, "metadata": canonical_json(metadata)}
-                if row["rights"] is not None:
-                    row["rights"]["meta_robots"] = row["rights"]["meta_robots"] or found.meta_robots
-                    # TDMRep, "Processing priority": what the page says stands above its header and the site's file.
-                    row["rights"]["reservation"] = found.reservation or row["rights"]["reservation"]
-                if found.license_link:
-                    row["license"] = row["license"] or spdx_of(found.license_link)
-        rows.append(row)
-    return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
+    The source's own word goes first, but for the licence's address: what the page says stands above its header.
+    """
+    said = {
+        "title": found.title,
+        "author": found.author,
+        "date": found.date,
+        "site": found.site,
+        "page_language": found.language,
+        "license_links": list(found.licenses) if len(found.licenses) > 1 else [],
+        "formulas": found.math_count,
+        "broken_engines": list(found.broken),
+    }
+    made = {"extractor": found.engine} | ({"license_link": found.license_link} if found.license_link else {})
+    return {name: value for name, value in said.items() if value} | json.loads(known) | made
 
 
 @dataclass(frozen=True)
@@ -200,13 +222,28 @@ class Faults:
         return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
-def run(steps: Steps, name: str, source: Source | GivesTables, parameters: dict[str, Any], partitions: int) -> Finished:
+def chain_of(asked: Extract) -> Chain:
+    """The engines that a recipe asks for, each once, and their limits."""
+    engines = tuple(dict.fromkeys((asked.engine, *asked.fallback)))
+    limits = Limits(asked.seconds, int(asked.memory_gb * (1 << 30)))
+    return Chain(engines, limits, asked.tables == "markdown")
+
+
+def run(
+    steps: Steps,
+    name: str,
+    source: Source | GivesTables,
+    parameters: dict[str, Any],
+    partitions: int,
+    asked: Extract | None = None,
+) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
     What a unit gave is kept beside the documents (`rows`), so that a later run with more units, or other ones, extracts
     only those that are new.
     """
     step = f"01-extract-{name}"
+    asked = asked or Extract()
     units = source.units()
     about = {"units": [f"{unit.name}:{unit.digest}" for unit in units], "bytes": [unit.bytes for unit in units]}
 
@@ -215,7 +252,7 @@ def run(steps: Steps, name: str, source: Source | GivesTables, parameters: dict[
             name=step,
             shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
             read=ReadSource(name, source),
-            map=extract,
+            map=ExtractTexts(chain_of(asked)),
             map_fault=Faults(),
             emit=As("rows"),
             outputs={"rows": Output(EXTRACTED_SCHEMA, ORDER)},
@@ -245,7 +282,12 @@ def run(steps: Steps, name: str, source: Source | GivesTables, parameters: dict[
     return steps.perform(
         step,
         code=CODE,
-        parameters={"source": parameters, "partitions": partitions},
+        parameters={
+            "source": parameters,
+            "partitions": partitions,
+            "extract": asked.model_dump(mode="json"),
+            "models": digest(),
+        },
         inputs=map(str, about["units"]),
         body=body,
         expected=about,

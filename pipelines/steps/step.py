@@ -196,6 +196,8 @@ class Steps:
             if exists(folder / MANIFEST):  # made by another run while this one waited
                 return opened(folder, reused=True)
             self.told(name)
+            for path in children(folder, f".{MANIFEST}."):  # a try that was killed while it wrote its last line
+                remove_file(path)
             started = time.monotonic()
             resumed = bool(children(folder / "_tasks"))
             done = body(folder, lineage)

@@ -117,6 +117,37 @@ def test_a_missing_input_is_found_before_anything_runs(tmp_path: Path) -> None:
     assert any("nowhere/items.jsonl: no such file" in one for one in told)
 
 
+def test_missing_lists_and_indexes_are_found_too(tmp_path: Path) -> None:
+    value = yaml.safe_load(SAMPLE.read_text())
+    base = {"type": "warc", "base": "https://archive.example/"}
+    value["sources"] += [
+        {"name": "listed", **base, "paths_file": "nowhere/warc.paths.gz"},
+        {"name": "chosen", **base, "index": ["nowhere/cdx-00000.gz"]},
+        {"name": "remote", **base, "paths_file": "https://archive.example/warc.paths.gz"},
+    ]
+    told = problems(yaml.safe_dump(value, sort_keys=False), tmp_path)
+    assert [one.split(": ", 1)[1] for one in told] == [
+        "sources.3.paths_file: nowhere/warc.paths.gz: no such file or folder",
+        "sources.4.index.0: nowhere/cdx-00000.gz: no such file or folder",
+    ]
+
+
+def test_an_engine_that_is_not_installed_is_found_before_a_page_goes_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SAMPLE.read_text() + "extract: {fallback: [resiliparse]}\n"
+    file = tmp_path / "r.yaml"
+    file.write_text(text)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: object())
+    recipes.load(file)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    told = problems(text, tmp_path)
+    assert told == [
+        f"{tmp_path / 'r.yaml'}:{line(text, 'resiliparse')}: extract.fallback.0: the package resiliparse is not "
+        "installed: pip install 'pomona[resiliparse]'"
+    ]
+
+
 def test_overrides_change_fields_by_name_and_are_named_in_errors(tmp_path: Path) -> None:
     changed = recipes.load(SAMPLE, ["sources.python-docs.max_pages=7", "tokenizer.vocab_size=2048"])
     assert changed.sources[0].max_pages == 7  # type: ignore[union-attr]

@@ -75,6 +75,16 @@ def identify(path: str, text: str) -> Language | None:
     return _language((popular or left)[0], "first", table)
 
 
+def named(name: str) -> Language | None:
+    """The language that `linguist-language=` names, by its name or an alias; None for a name that nobody knows."""
+    table = linguist()
+    spaced = name.replace("-", " ")
+    for one in (name, table.aliases.get(name.lower()), table.aliases.get(spaced.lower())):
+        if one is not None and one in table.types:
+            return _language(one, "gitattributes", table)
+    return None
+
+
 def _language(name: str, by: str, table: Linguist) -> Language | None:
     kind = table.types.get(name)
     return Language(name, kind, by) if kind is not None else None

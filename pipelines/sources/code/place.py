@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pipelines import storage
 from pipelines.sources.code.archive_tree import is_divisible, open_archive
+from pipelines.sources.code.attributes import NAME as ATTRIBUTES
 from pipelines.sources.code.folder_tree import FolderTree, StoreTree
 from pipelines.sources.code.git_tree import open_commit
 from pipelines.sources.code.scope import decides
@@ -159,7 +160,7 @@ def _libraries() -> dict[str, str]:
 def _parts(place: Place, tree: Tree, limits: Limits, hashing: bool) -> Iterator[tuple[Part, str, int]]:
     """Ranges of a tree with a digest of what is read in each (where `hashing`) and their sizes.
 
-    What states a licence in one range decides on files in others: it is in every digest.
+    What states a licence or attributes in one range decides on files in others: it is in every digest.
     """
     found: list[tuple[Key, Key | None, bool, str, int]] = []
     licences = hashlib.sha256()
@@ -181,7 +182,7 @@ def _parts(place: Place, tree: Tree, limits: Limits, hashing: bool) -> Iterator[
             if hashing:
                 line = f"{'/'.join(parts)}\0{_digest(tree, node, limits)}\n".encode("utf-8", "surrogateescape")
                 content.update(line)
-                if decides(parts):
+                if decides(parts) or parts[-1] == ATTRIBUTES:
                     licences.update(line)
         if cut is not None:
             break

@@ -8,11 +8,12 @@ from typing import Any
 
 from pipelines.extract.extraction import ExtractionError
 from pipelines.extract.text import read_text
-from pipelines.sources.code.language import Language, identify
+from pipelines.sources.code.attributes import AttributeFiles, Attributes
+from pipelines.sources.code.language import Language, identify, named
 from pipelines.sources.code.place import Part
 from pipelines.sources.code.scope import Scopes, Stated, is_licence_file
 from pipelines.sources.code.secrets import Redactor
-from pipelines.sources.code.traits import REASONS, Found, of_path, of_text
+from pipelines.sources.code.traits import REASONS, Found, of_path, of_text, stated
 from pipelines.sources.code.tree import Node, Parts, Tree, UnreadableError, quoted, shown_name, walk
 from pipelines.sources.licence import is_permissive
 from pipelines.sources.licence_text import licence_of_head
@@ -82,6 +83,7 @@ class Reader:
                 address = f"{part.place.address}#{quoted(fault.name, '/')}{f'~{number}' if number > 1 else ''}"
                 yield Failure(address, b"", fault.reason, {**facts, "detail": shown_name(fault.detail)})
         scopes = Scopes(tree, part.place.license)
+        attributes = AttributeFiles(tree)
         top: Parts | None = None
         for folder in walk(tree, part.start, part.end):
             if folder.children is None:
@@ -92,8 +94,9 @@ class Reader:
             if not folder.parts and part.place.kind == "archive":
                 top = _single(folder.children)
             scope = scopes.enter(folder.parts, folder.children)
+            attributes.enter(folder.parts, folder.children)
             for parts, _, node in folder.files(part.start, part.end):
-                yield self._outcome(part, tree, parts, node, scope, top)
+                yield self._outcome(part, tree, parts, node, scope, top, attributes.of(parts))
         if part.cut:
             yield Failure(
                 f"{part.place.address}#rest", b"", "too-many-files", {**facts, "detail": "the rest is not read"}
@@ -103,7 +106,14 @@ class Reader:
         return f"{part.place.address}/{quoted('/'.join(parts), '/~@+,=!$()')}"
 
     def _outcome(
-        self, part: Part, tree: Tree, parts: Parts, node: Node, scope: Stated, top: Parts | None
+        self,
+        part: Part,
+        tree: Tree,
+        parts: Parts,
+        node: Node,
+        scope: Stated,
+        top: Parts | None,
+        attributes: Attributes,
     ) -> Outcome | _Kept:
         uri = self._uri(part, parts)
         path = shown_name("/".join(parts))
@@ -114,7 +124,7 @@ class Reader:
             return Refusal(uri, b"", "huge-file", {**facts, "bytes": node.size, "limit": self.max_file_bytes})
         # An archive of a repository holds one folder; its lists of paths begin inside that.
         inner = shown_name("/".join(parts[1:])) if top is not None and len(parts) > 1 else path
-        traits = of_path(inner)
+        traits = stated(of_path(inner), attributes.traits)
         if is_licence_file(node.name):
             traits.append(Found("licence", {"path": path}))
         refused = self._refused(uri, b"", facts, traits)
@@ -124,10 +134,17 @@ class Reader:
             content = tree.read(node, self.max_file_bytes)
         except UnreadableError as error:
             return Failure(uri, b"", error.reason, {**facts, "detail": str(error)})
-        return self._of_content(uri, facts, inner, content, traits, scope)
+        return self._of_content(uri, facts, inner, content, traits, scope, attributes)
 
     def _of_content(
-        self, uri: str, facts: dict[str, Any], path: str, content: bytes, traits: list[Found], scope: Stated
+        self,
+        uri: str,
+        facts: dict[str, Any],
+        path: str,
+        content: bytes,
+        traits: list[Found],
+        scope: Stated,
+        attributes: Attributes,
     ) -> Outcome | _Kept:
         if len(content) > self.max_file_bytes:
             return Refusal(uri, content[:4096], "huge-file", {**facts, "bytes": "more", "limit": self.max_file_bytes})
@@ -141,13 +158,13 @@ class Reader:
             text = read_text(content, "text/x-python" if path.endswith((".py", ".pyw", ".pyi")) else "text/plain").text
         except ExtractionError as error:
             return Failure(uri, content, error.reason, {**facts, "detail": str(error)})
-        language = identify(path, text)
+        language = (named(attributes.language) if attributes.language else None) or identify(path, text)
         if language is None:
             return Refusal(uri, content, "unknown-language", facts)
         facts = {**facts, "language": language.name}
         if self.languages and language.name not in self.languages:
             return Refusal(uri, content, "language-not-wanted", facts)
-        traits = [*traits, *of_text(path, text, language)]
+        traits = stated([*traits, *of_text(path, text, language)], attributes.traits)
         refused = self._refused(uri, content, facts, traits)
         if refused is not None:
             return refused
@@ -169,13 +186,13 @@ class Reader:
         scope: Stated,
         language: Language,
     ) -> Outcome | _Kept:
-        licence, stated = licence_of_head(text)
-        if not stated:
-            licence, stated = scope.licence, scope.stated
+        licence, said = licence_of_head(text)
+        if not said:
+            licence, said = scope.licence, scope.stated
             where = {"license_file": shown_name(scope.path)} if scope.path else {}
         else:
             where = {}
-        facts |= {"license_stated": stated, **where}
+        facts |= {"license_stated": said, **where}
         if not is_permissive(licence, self.permissive):
             return Refusal(uri, content, "licence-not-permissive", {**facts, "license": licence})
         names = sorted({found.trait for found in traits})

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
+from pipelines.sources.code.attributes import NAME
 from pipelines.sources.code.generated import generated_mark, generated_path, is_lock
 from pipelines.sources.code.language import Language
 from pipelines.sources.code.linguist import linguist
@@ -83,6 +84,19 @@ def of_path(path: str) -> list[Found]:
     if _TEST.search(path):
         found.append(Found("test", {"path": path}))
     return found
+
+
+def stated(found: list[Found], said: dict[str, bool]) -> list[Found]:
+    """Traits with those that `.gitattributes` state, which stand above what is seen.
+
+    Args:
+        found: what is seen.
+        said: traits that a file is said to have, or not to have.
+    """
+    left = [one for one in found if said.get(one.trait) is not False]
+    seen = {one.trait for one in left}
+    more = [Found(cast("Trait", trait), {"mark": NAME}) for trait, has in said.items() if has and trait not in seen]
+    return left + more
 
 
 def of_text(path: str, text: str, language: Language) -> list[Found]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipelines.document import document_id
+from pipelines.extract import Chain
 from pipelines.extract.text import read_text
 from pipelines.sources import arrow_json
 from pipelines.sources.archive_outcomes import fetched_at
@@ -23,8 +24,9 @@ from pipelines.sources.files import SourceError
 from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.table import TableSource
 from pipelines.sources.table_rows import moments
-from pipelines.steps.extract import EXTRACTED_SCHEMA, ReadSource, extract
+from pipelines.steps.extract import EXTRACTED_SCHEMA, ExtractTexts, ReadSource
 
+extract = ExtractTexts(Chain())
 TOPICS = dict(sorted(pydoc_data.topics.topics.items()))
 
 

@@ -1,0 +1,1 @@
+"""The `auto` engine: one compiled pass over a page, its blocks classified by small learned models."""
