@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.report.folder import RunFolder, read_batches
 
-RESERVATIONS = ("x_robots_tag", "meta_robots", "reservation")
+RESERVATIONS = ("x_robots_tag", "meta_robots", "reservation", "training")
 PREFIXES = ("robots-", "x-robots", "meta-robots", "licen", "reservation", "tdm", "takedown", "noai", "consent")
 """Beginnings of the reasons that are about consent, as sources and rules name them."""
 
@@ -42,7 +42,11 @@ def read(run: RunFolder) -> Consent:
     told = ("robots_rule", "robots_digest", *RESERVATIONS)
     for path in run.documents_until():
         for batch in read_batches(path, ("source", "license", "rights")):
-            rights = {name: pc.struct_field(batch["rights"], name).fill_null("") for name in told}
+            known = {field.name for field in batch.schema.field("rights").type}  # older runs have fewer
+            empty = pa.repeat("", batch.num_rows)
+            rights = {
+                name: pc.struct_field(batch["rights"], name).fill_null("") if name in known else empty for name in told
+            }
             columns = {"source": batch["source"], "license": batch["license"].fill_null(""), **rights}
             for row in pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")]).to_pylist():
                 _add(found, row, row["count_all"])

@@ -110,7 +110,7 @@ def _web() -> list[dict[str, Any]]:
     pages[f"{SITE}/topic?key=<script>alert(1)</script>"] = "<script>alert('unescaped')</script> & <b>bold</b>\n" * 4
     start = datetime(2026, 3, 1, 9, tzinfo=UTC)
     rights = {"robots_rule": "(no rule matches)", "robots_digest": ROBOTS_DIGEST, "x_robots_tag": None}
-    rights |= {"meta_robots": None, "reservation": None}
+    rights |= {"meta_robots": None, "reservation": None, "training": "ccbot, gptbot"}
     return [
         _record("pydoc", "web", uri, text, "PSF-2.0", fetched_at=start + timedelta(seconds=at), rights=rights)
         for at, (uri, text) in enumerate(pages.items())

@@ -136,6 +136,10 @@ def test_names_failures_refusals_leaks_and_parents(html: str) -> None:
         assert wanted in html
 
 
+def test_names_tokens_for_training_that_sites_refuse(html: str) -> None:
+    assert "<code>ccbot, gptbot</code></td><td>robots.txt, to tokens for training</td>" in html
+
+
 def test_batch_borders_do_not_show(run: Path, html: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "BATCH_ROWS", 7)
     assert page.render(page.gather(run)) == html
