@@ -26,13 +26,17 @@ from kernels.unicode import (
     unicode_tables,
 )
 
-__all__ = ["JAPANESE", "NO_SCRIPT", "Beginnings", "beginnings"]
+__all__ = ["DENSE_SCRIPTS", "JAPANESE", "NO_SCRIPT", "Beginnings", "beginnings", "script_weights"]
 
 NO_SCRIPT: Final = -1  # a text without letters
 JAPANESE: Final = -2  # kana, alone or among Han characters
 _HAN_FOR_A_KANA: Final = (
     10  # Chinese that quotes a Japanese name stays Chinese; Japanese has about as many kana as Han characters
 )
+
+DENSE_SCRIPTS: Final = ("Hani", "Hira", "Kana", "Hang", "Bopo", "Yiii")
+"""Scripts whose letters are syllables or words: one says as much as about three of an alphabet."""
+_DENSE_WEIGHT: Final = 3
 
 _ALPHA: Final = np.uint32(ALPHA << UNIT_PROPERTIES)
 _SPACE: Final = np.uint32(SPACE << UNIT_PROPERTIES)
@@ -46,7 +50,7 @@ class Beginnings(NamedTuple):
     letters: NDArray[np.int64]
     scripts: NDArray[
         np.int64
-    ]  # number in script_codes() of the script of most letters; the first of equals; JAPANESE; NO_SCRIPT
+    ]  # number in script_codes() of the script of most letters, weighed; the first of equals; JAPANESE; NO_SCRIPT
 
 
 def beginnings(batch: TextBatch, characters: int) -> Beginnings:
@@ -63,9 +67,14 @@ def beginnings(batch: TextBatch, characters: int) -> Beginnings:
     return Beginnings(*_beginnings(batch.data, batch.offsets, unicode_tables(), characters, *_script_numbers()))
 
 
-def _script_numbers() -> tuple[int, int, int, int]:
+def script_weights() -> NDArray[np.int64]:
+    """What a letter counts where scripts are compared, by script number: 3 where letters are syllables or words."""
+    return np.array([_DENSE_WEIGHT if script in DENSE_SCRIPTS else 1 for script in script_codes()], np.int64)
+
+
+def _script_numbers() -> tuple[NDArray[np.int64], int, int, int]:
     codes = script_codes()
-    return len(codes), codes.index("Hani"), codes.index("Hira"), codes.index("Kana")
+    return script_weights(), codes.index("Hani"), codes.index("Hira"), codes.index("Kana")
 
 
 @njit(cache=True, nogil=True)
@@ -83,7 +92,7 @@ def _cut(units, count, limit) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _beginnings(data, offsets, tables, limit, script_number, han, hiragana, katakana) -> Any:
+def _beginnings(data, offsets, tables, limit, weights, han, hiragana, katakana) -> Any:
     n = len(offsets) - 1
     property_index, property_blocks = tables[0], tables[1]
     widest = 4 * (limit + 1)
@@ -94,7 +103,7 @@ def _beginnings(data, offsets, tables, limit, script_number, han, hiragana, kata
     bounds = np.zeros(n + 1, np.int64)
     letters = np.zeros(n, np.int64)
     scripts = np.full(n, NO_SCRIPT, np.int64)
-    counts = np.empty(script_number, np.int64)
+    counts = np.empty(len(weights), np.int64)
     units = np.empty(widest, np.uint32)
     m = 0
     for i in range(n):
@@ -121,7 +130,7 @@ def _beginnings(data, offsets, tables, limit, script_number, han, hiragana, kata
                 word = np.int64(
                     property_blocks[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & ((1 << SHIFT) - 1))]
                 )
-                counts[word >> SCRIPT_SHIFT] += 1
+                counts[word >> SCRIPT_SHIFT] += weights[word >> SCRIPT_SHIFT]
             byte += width
         bounds[i + 1] = m
         kana = counts[hiragana] + counts[katakana]

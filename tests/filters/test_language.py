@@ -3,16 +3,27 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import json
+import random
+import string
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.language.__main__ import accuracy
+from benchmarks.language.texts import Lines, flores, udhr
 from filters import language
 from filters.language import identify
+from filters.language_codes import code
+from filters.mixed import mixture
 from kernels.scripts import beginnings
 from kernels.strings import text_batch
 
@@ -46,6 +57,93 @@ def test_short_and_letterless_texts_are_undetermined() -> None:
     assert set(found["score"].to_pylist()) == {0.0}
     assert found["script"].to_pylist() == ["Zyyy", "Zyyy", "Zyyy", "Latn", "Zyyy", "Zyyy", "Latn"]
     assert identify(pa.array([], pa.string())).num_rows == 0
+
+
+def test_one_code_for_a_language() -> None:
+    called = "eng arb zsm lvs cmn zho_Hans nob als yue arz gsw swh tgl iw eng-Latn dv"
+    codes = "en ar ms lv zh zh no sq yue arz gsw sw tl he en dv"
+    assert [code(name) for name in called.split()] == codes.split()
+
+
+# Beginnings of article 1 of the Universal Declaration, or plain sentences.
+BY_SCRIPT = {
+    "ދިވެހިރާއްޖެއަކީ އިންޑިޔާ ކަނޑުގައި އޮންނަ ޤައުމެކެވެ": ("dv", "Thaa"),
+    "འགྲོ་བ་མིའི་རིགས་རྒྱུད་ཡོངས་ལ་སྐྱེས་ཙམ་ཉིད་ནས་ཆེ་མཐོངས་དང༌།": ("bo", "Tibt"),
+    "ᏂᎦᏓ ᎠᏂᏴᏫ ᏂᎨᎫᏓᎸᎾ ᎠᎴ ᎤᏂᏠᏱ ᎤᎾᏕᎿ": ("chr", "Cher"),
+    "ߡߐ߱ ߓߍ߯ ߘߐߞߊ߲ߒߣߊ߫ ߓߊߘߌ߫ ߟߐ߬ ߞߊ߬": ("nqo", "Nkoo"),
+    "ᐃᓅᔪᓕᒫᑦ ᐊᓂᖅᑎᕆᔪᓕᒫᑦ ᐃᓅᓚᐅᕐᒪᑕ ᐃᓱᒪᕐᓱᕐᖢᑎᒃ": ("iu", "Cans"),
+    "ⵉⵎⴷⴰⵏⵏ ⴰⴽⴽⵯ ⵜⵜⵍⴰⵍⴰⵏ ⴳⴰⵏ ⵉⵍⴻⵍⵍⵉⵢⵏ": ("tzm", "Tfng"),
+    "ᱡᱚᱛᱚ ᱦᱚᱲ ᱜᱮ ᱯᱷᱩᱨᱜᱟᱹᱞ ᱟᱨ ᱥᱚᱢᱟᱱ": ("sat", "Olck"),
+}
+BY_LETTERS = {
+    "佢哋喺香港住咗好耐，而家仲未搬走，你知唔知點解嘅？": "yue",
+    "Gbogbo ènìyàn ni a bí ní òmìnira; iyì àti ẹ̀tọ́ kọ̀ọ̀kan sì dọ́gba.": "yo",
+    "A mụrụ mmadụ nile n'ohere nakwa nha anya ugwu na ikike.": "ig",
+    "ብመንፅር ክብርን መሰልን ኩሎም ሰባት እንትውለዱ ነፃን ማዕሪን እዮም ኣብ ዓለም።": "ti",
+    "Адӕймӕгтӕ се ’ппӕт дӕр райгуырынц сӕрибарӕй ӕмӕ ӕмхуызонӕй.": "os",
+}
+
+
+def test_scripts_and_letters_tell_what_the_model_does_not_know() -> None:
+    found = identify(pa.array([*BY_SCRIPT, *BY_LETTERS]))
+    pairs = list(zip(found["language"].to_pylist(), found["script"].to_pylist(), strict=True))
+    assert pairs[: len(BY_SCRIPT)] == list(BY_SCRIPT.values())
+    assert [language for language, _ in pairs[len(BY_SCRIPT) :]] == list(BY_LETTERS.values())
+
+
+def test_one_letter_of_a_name_decides_nothing() -> None:
+    texts = [
+        "The poet Wọle spoke in London on Monday, and the hall was full of people who had come to hear him read.",
+        "Der Präsident von Malta, George Ħ., sprach am Montag im Parlament über den Haushalt des kommenden Jahres.",
+    ]
+    assert identify(pa.array(texts))["language"].to_pylist() == ["en", "de"]
+
+
+def test_noise_is_undetermined() -> None:
+    drawn = random.Random(3)
+    letters = string.ascii_letters + string.digits
+    noise = ["".join(drawn.choice(letters) for _ in range(drawn.randint(10, 40))) for _ in range(200)]
+    noise += ["".join(drawn.choice("0123456789abcdef") for _ in range(32)) for _ in range(100)]
+    assert identify(pa.array(noise))["language"].to_pylist().count("und") > 0.7 * len(noise)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6))
+def test_any_text_has_an_answer(texts: list[str]) -> None:
+    column = pa.array(texts, pa.large_string())
+    whole = identify(column).to_pylist()
+    assert len(whole) == len(texts)
+    assert all(0 <= row["score"] <= 1 and (row["language"] == "und") == (row["score"] == 0) for row in whole)
+    assert [row for i in range(len(texts)) for row in identify(column.slice(i, 1)).to_pylist()] == whole
+
+
+def test_a_line_of_a_hundred_megabytes() -> None:
+    text = "Ceci est une phrase en français. " * (100_000_000 // 34)
+    column = pa.array([text, "\u200f" * 1000, "\x00" * 1000], pa.large_string())
+    assert identify(column)["language"].to_pylist() == ["fr", "und", "und"]
+    (main, *_) = mixture(column.slice(0, 1)).to_pylist()
+    assert (main["main"], main["main_share"]) == ("fr", 1.0)
+
+
+def test_another_model_of_the_same_format(tmp_path: Path) -> None:
+    """Labels that name a script are taken at their word: a Latin label is no answer for Cyrillic text."""
+    path = tmp_path / "model.bin"
+    labels = ["eng_Latn", "rus_Cyrl", "bul_Cyrl", "arb_Arab"]
+    content = struct.pack("<ii12id", 793712314, 12, 4, 5, 5, 1, 5, 1, 3, 3, 10, 2, 3, 100, 1e-4)
+    content += struct.pack("<iiiqq", len(labels), 0, len(labels), 100, -1)
+    content += b"".join(f"__label__{label}".encode() + b"\0" + struct.pack("<qb", 25, 1) for label in labels)
+    rows = np.ones((10, 4), "<f4")
+    answers = np.array([[9, 0, 0, 0], [0, 1, 0, 0], [0, 0, 3, 0], [0, 0, 0, 0]], "<f4")
+    for matrix in (rows, answers):
+        content += b"\0" + struct.pack("<qq", *matrix.shape) + matrix.tobytes()
+    path.write_bytes(content)
+    texts = pa.array(
+        ["This is an English sentence.", "Это предложение по-русски", "هذه جملة باللغة العربية", "ประโยคภาษาไทย"]
+    )
+    found = identify(texts, path)
+    assert found["language"].to_pylist() == ["en", "bg", "ar", "und"]
+    with pytest.raises(FileNotFoundError):
+        identify(texts, tmp_path / "none.bin")
 
 
 def test_lines_and_bytes_that_are_no_text_do_no_harm() -> None:
@@ -122,6 +220,16 @@ def test_flores(pomona_data: Path) -> None:
                 total += len(found)
     assert total >= 1000
     assert right / total > 0.97
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("read", [flores, udhr])
+def test_better_than_the_bare_model_on_average(pomona_data: Path, read: Callable[[Path], Lines]) -> None:
+    found = accuracy(read(pomona_data))["means"]
+    for means in found.values():
+        assert means["pomona"] > means["lid.176"] + 0.04
+        assert means["pomona, wrong"] < 0.6 * means["lid.176, wrong"]
 
 
 @pytest.mark.data
