@@ -18,9 +18,11 @@ RIGHTS_TYPE = pa.struct(
         pa.field("x_robots_tag", pa.string()),
         pa.field("meta_robots", pa.string()),
         pa.field("reservation", pa.string()),
+        pa.field("training", pa.string()),
     ]
 )
-"""What the publisher said about use: the robots line that decided, its file's SHA-256, and the reservations found."""
+"""What the publisher said about use: the robots line that decided, its file's SHA-256, the reservations found, and the
+tokens that stand for training to which its robots.txt refuses the page."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [

@@ -15,6 +15,7 @@ from pipelines.engines.plan import Hints
 from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile, check_train
 from pipelines.sources import SourceConfig
+from pipelines.training_consent import NOTED, OWN_TOKEN, expand
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
@@ -74,11 +75,14 @@ class Consent(Part):
     """What publishers say about use in training, and is obeyed whatever else a document is worth.
 
     `refuse` are tokens of X-Robots-Tag and robots meta tags; `reservations` also refuses a text-and-data-mining
-    reservation (TDM Reservation Protocol: `tdm-reservation: 1`).
+    reservation (TDM Reservation Protocol: `tdm-reservation: 1`). `training` are tokens that stand for training in
+    robots.txt, apart from the crawler's own: a page that is refused to one of them is not used. "common" stands for the
+    common ones (Applebot-Extended, Google-Extended, GPTBot, CCBot, ClaudeBot and more).
     """
 
     refuse: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")], ...] = ("noai", "none")
     reservations: bool = True
+    training: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_-]+$")], ...] = (OWN_TOKEN,)
 
 
 class Dedup(Part):
@@ -205,6 +209,13 @@ class Recipe(Part):
         """SHA-256 of the resolved recipe as canonical JSON, without `resources`, which say only where work runs."""
         said = {name: value for name, value in self.resolved().items() if name != "resources"}
         return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+
+    def with_tokens(self, source: SourceConfig) -> SourceConfig:
+        """Return a source that also looks up the tokens for training that only this recipe names."""
+        own = tuple(sorted(set(expand(self.consent.training)) - set(NOTED)))
+        if not own or "training_tokens" not in type(source).model_fields:
+            return source
+        return source.model_copy(update={"training_tokens": own})
 
     def hints(self) -> dict[str, Hints]:
         """Return `resources` as engines take them, by step."""

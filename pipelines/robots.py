@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MAX_BODY = 500 * 1024
@@ -46,14 +47,14 @@ class _Rule:
 
     def match(self, path: bytes) -> int:
         """The length of the pattern where it matches the beginning of the path, else -1 (RFC 9309, 2.2.2)."""
-        if _matches(self.pattern, path):
+        if matches(self.pattern, path):
             return len(self.pattern)
         if self.allow:
             # robots.cc: an allowed ".../index.html" allows the folder's own address too.
             slash = self.pattern.rfind(b"/")
             if slash >= 0 and self.pattern[slash:].startswith(b"/index.htm"):
                 folder = self.pattern[: slash + 1] + b"$"
-                if _matches(folder, path):
+                if matches(folder, path):
                     return len(folder)
         return -1
 
@@ -105,7 +106,7 @@ class Rules:
             elif key in ("allow", "disallow"):
                 if groups:  # robots.cc: a rule before the first user-agent line holds for nobody
                     open_for_agents = False
-                    groups[-1].rules.append(_Rule(key == "allow", _normalised(value, unescape), _text(line)))
+                    groups[-1].rules.append(_Rule(key == "allow", normalised(value, unescape), _text(line)))
             elif key == "crawl-delay":
                 # Not in the standard and unknown to Google: it must not close the list of agents (RFC 9309, 2.2.4).
                 if groups and groups[-1].crawl_delay is None and _DELAY.fullmatch(value):
@@ -133,6 +134,13 @@ class Rules:
         """Seconds between requests that the agent's group asks for; None where it does not."""
         delays = [group.crawl_delay for group in self._groups(user_agent) if group.crawl_delay is not None]
         return max(delays) if delays else None
+
+    def together(self, user_agents: Sequence[str]) -> list[list[str]]:
+        """Agents put together to which the same lines speak: what holds for one holds for all of them."""
+        found: dict[tuple[int, ...], list[str]] = {}
+        for agent in user_agents:
+            found.setdefault(tuple(id(group) for group in self._groups(agent)), []).append(agent)
+        return list(found.values())
 
     def _groups(self, user_agent: str) -> list[_Group]:
         """The groups that name the agent, merged (RFC 9309, 2.2.1), or else those for "*"."""
@@ -267,7 +275,7 @@ def _agent_of_line(value: bytes) -> str:
     return match.group().lower() if match else ""
 
 
-def _normalised(pattern: bytes, unescape: bool) -> bytes:
+def normalised(pattern: bytes, unescape: bool) -> bytes:
     """Octets outside ASCII percent-encoded and the digits of escapes in upper case (MaybeEscapePattern)."""
 
     def escape(match: re.Match[bytes]) -> bytes:
@@ -280,7 +288,7 @@ def _normalised(pattern: bytes, unescape: bool) -> bytes:
     return _ESCAPE.sub(escape, pattern)
 
 
-def _matches(pattern: bytes, path: bytes) -> bool:
+def matches(pattern: bytes, path: bytes) -> bool:
     """Whether the pattern matches the beginning of the path: "*" any run, a last "$" the end.
 
     Taking each piece between stars at its first possible place finds a match wherever there is one, in time

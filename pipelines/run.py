@@ -121,7 +121,7 @@ def flow(run: Run) -> Made:
 
     recipe, steps = run.recipe, run.steps
     extracted: list[Finished] = []
-    for source in recipe.sources:
+    for source in map(recipe.with_tokens, recipe.sources):
         reader: Source = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
         done = extract.run(steps, source.name, reader, parameters, recipe.partitions)
@@ -150,7 +150,14 @@ def _recorded(run: Run, source: CrawlSource) -> Source:
         if recorded is None:
             return crawl.NotCrawled()
     else:
-        recorded = crawl.record(source, options.crawl, options.out / "crawl", options.crawl_told, update=options.update)
+        recorded = crawl.record(
+            source,
+            options.crawl,
+            options.out / "crawl",
+            options.crawl_told,
+            update=options.update,
+            engine=run.steps.engine,
+        )
     run.crawls[source.name] = recorded.folder
     run.note(crawl.run(run.steps, source.name, recorded, run.recipe.partitions))
     return recorded

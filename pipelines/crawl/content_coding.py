@@ -11,8 +11,15 @@ DEFAULT_LIMIT = 20_000_000
 """Decoded bytes of one body at most."""
 
 
+MAX_RATIO = 250
+"""Decoded bytes for each stored one at most; pages have 3 to 20, tables of nothing but zeros 1,000."""
+
+_FREE = 1 << 20
+"""Decoded bytes that any body may have, whatever its ratio."""
+
+
 class ContentCodingError(Exception):
-    """A body that cannot be decoded. `reason`: "undecodable-content" or "too-large"."""
+    """A body that cannot be decoded. `reason`: "undecodable-content", "too-large" or "decompression-bomb"."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -27,8 +34,19 @@ def decode_content(body: bytes, encoding: str | None, limit: int = DEFAULT_LIMIT
 
     Raises:
         ContentCodingError: "undecodable-content" for damaged, truncated or unknown codings, "too-large" beyond the
-        limit.
+        limit, "decompression-bomb" beyond MAX_RATIO.
     """
+    ratio = max(_FREE, MAX_RATIO * len(body))
+    try:
+        return _decode(body, encoding, min(limit, ratio))
+    except ContentCodingError as error:
+        if error.reason != "too-large" or ratio >= limit:
+            raise
+        detail = f"{len(body)} bytes give more than {ratio}, {MAX_RATIO} times as many"
+        raise ContentCodingError("decompression-bomb", detail) from error
+
+
+def _decode(body: bytes, encoding: str | None, limit: int) -> bytes:
     codings = [coding.strip().lower() for coding in (encoding or "").split(",") if coding.strip()]
     for coding in reversed(codings):
         if coding in ("identity", "none", "utf-8"):  # the last two are not codings, but seen, and mean none

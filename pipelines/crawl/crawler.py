@@ -1,7 +1,8 @@
 """A crawl from its seeds to a folder that is recorded input (see `folder`): WARC files, a ledger, and crawl.json.
 
-A crawl that was killed starts over from scratch: what it wrote has no crawl.json and is removed first. A finished
-crawl is never repeated: asked again with the same configuration it is returned as it is.
+A crawl that was killed goes on where it was when it is started again on the same folder: no page is lost, and none is
+written twice (see `journal`). A finished crawl is never repeated: asked again with the same configuration it is
+returned as it is.
 
 An update starts from a finished crawl and stores what is new. It goes through the site as a crawl does, robots.txt
 first; an address that was stored is asked for on condition that it has changed. If it has not (304, or the same bytes
@@ -9,51 +10,48 @@ with the same rights), a `revisit` record says so, the stored page stands, and i
 stands also where the site gave no usable answer this time (an error of its server, no connection, no budget left). It
 is withdrawn where the answer is that it is no longer there (404 and 410: "gone"), moved, refused by robots.txt, or
 otherwise not to be kept; and a changed page takes its place. Stored pages that no link leads to are asked for last.
+
+A page that names another kept page of its host as canonical is stored, but withdrawn at the end in favour of that one,
+reason "not-canonical": nothing is lost where the other page turns out to be missing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import importlib.metadata
+import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pipelines import ledger, storage
+from pipelines import storage
 from pipelines.crawl.config import CrawlConfig
-from pipelines.crawl.content_coding import ContentCodingError, decode_content
-from pipelines.crawl.fetch import Exchange, Fetcher, FetchError
-from pipelines.crawl.folder import FOLDERS, FORMAT, MANIFEST, clear, described, ledger_name, link, prefix
-from pipelines.crawl.frontier import Frontier, Target
-from pipelines.crawl.links import links
-from pipelines.crawl.outcomes import NOT_REFRESHED, UNCHANGED, Outcomes
-from pipelines.crawl.previous import Previous, StoredPage
-from pipelines.crawl.robots_cache import RobotsCache
-from pipelines.crawl.summary import CrawlError, CrawlProgress, CrawlSummary, finished
-from pipelines.crawl.url import host_of, resolve
-from pipelines.crawl.warc_writer import WarcWriter
-from pipelines.robots import RobotsFile, product_token
+from pipelines.crawl.crew import Crew, OwnCrew
+from pipelines.crawl.errors import CrawlError
+from pipelines.crawl.folder import FORMAT, FRONTIER, MANIFEST, clear, described, journal_of, ledger_name, link
+from pipelines.crawl.frontier import LEFT, Frontier, Target
+from pipelines.crawl.journal import Journal
+from pipelines.crawl.previous import Previous
+from pipelines.crawl.series import version
+from pipelines.crawl.site_files import sites_manifest
+from pipelines.crawl.summary import CrawlProgress, CrawlSummary, finished
+from pipelines.crawl.url import host_of
+from pipelines.crawl.walk import Setting
+from pipelines.engines.plan import Engine
+from pipelines.robots import product_token
 from pipelines.sites.site import Site
 
-_REDIRECTS = (301, 302, 303, 307, 308)
-_GONE = (404, 410)
-_LATER = (408, 425, 429)
-# Fetch errors that are our own refusal, not the site's failure.
-_REFUSALS = ("private-address",)
-# Fetch errors that say nothing about the page.
-_NO_ANSWER = ("name-not-resolved", "connection-failed", "timeout", "bad-http")
-
 __all__ = ["CrawlConfig", "CrawlError", "CrawlProgress", "CrawlSummary", "crawl"]
+
+Told = Callable[[CrawlProgress], None]
 
 
 def crawl(
     config: CrawlConfig,
     out: Path,
-    progress: Callable[[CrawlProgress], None] | None = None,
+    progress: Told | None = None,
     previous: Path | None = None,
+    engine: Engine | None = None,
 ) -> CrawlSummary:
     """Crawl into a folder, or return what it holds if this very crawl is finished there.
 
@@ -63,9 +61,10 @@ def crawl(
         progress: called after each request.
         previous: folder of a finished crawl to update. It may be `out`: then the crawl there is asked for anew, or made
             where none is finished. If it is another folder, it stays as it is, and its files are linked into `out`.
+        engine: runs the workers where the configuration asks for more than one; None: processes on this machine.
 
     Raises:
-        CrawlError: the folder holds a finished crawl of another configuration; or `previous` holds none.
+        CrawlError: the folder holds a finished or unfinished crawl of another configuration; or `previous` holds none.
         RunLocked: another crawl is writing into the folder.
     """
     in_place = previous is not None and previous.resolve() == out.resolve()
@@ -78,19 +77,59 @@ def crawl(
             earlier = Previous(previous) if previous is not None else None
         except (FileNotFoundError, ValueError) as error:
             raise CrawlError(str(error)) from error
-        clear(out, earlier.manifest if earlier is not None and in_place else None)
-        if earlier is not None and not in_place:
-            link(earlier.manifest["files"], earlier.folder, out)
-        with _site(config) as site:
-            at = config
-            if site is not None:
-                at = config.model_copy(
-                    update={
-                        "seeds": (*config.seeds, site.url),
-                        "connect_to": {**config.connect_to, host_of(site.url): site.address},
-                    }
-                )
-            return asyncio.run(_Crawl(config, at, out, progress, earlier).run())
+        journal = _opened(config, out, earlier, in_place)
+        try:
+            with _site(config) as site, _engine(config, engine) as workers:
+                at = config
+                if site is not None:
+                    at = config.model_copy(
+                        update={
+                            "seeds": (*config.seeds, site.url),
+                            "connect_to": {**config.connect_to, host_of(site.url): site.address},
+                        }
+                    )
+                return _Crawl(config, at, out, journal, progress, earlier, workers).run()
+        finally:
+            journal.close()
+
+
+def _opened(config: CrawlConfig, out: Path, earlier: Previous | None, in_place: bool) -> Journal:
+    """The journal of a crawl to be gone on with, or of a new one, its folder cleared of what neither names.
+
+    Raises CrawlError where a crawl with other settings is unfinished.
+    """
+    generation = 0 if earlier is None else earlier.generation + 1
+    about = {"generation": str(generation), "config": config.digest(), "workers": str(config.workers)}
+    path = journal_of(out)
+    if path.exists():
+        journal = Journal(path)
+        begun = {name: journal.fact(name) for name in about}
+        if begun == about:
+            marks = journal.marks()
+            for worker in range(config.workers):
+                if journal_of(out, worker).exists():
+                    part = Journal(journal_of(out, worker))
+                    marks += part.marks()
+                    part.close()
+            clear(out, earlier.manifest if earlier is not None else None, marks)
+            return journal
+        journal.close()
+        if begun["generation"] == about["generation"]:
+            raise CrawlError(
+                f"{out} holds an unfinished crawl with other settings: the same settings go on with it; "
+                f"to begin anew, delete {out / FRONTIER}, or choose another folder"
+            )
+    # None, or one that was finished before its journal could be removed, or killed before it had begun.
+    shutil.rmtree(out / FRONTIER, ignore_errors=True)
+    clear(out, earlier.manifest if earlier is not None and in_place else None, ())
+    if earlier is not None and not in_place:
+        link(earlier.manifest["files"], earlier.folder, out)
+    journal = Journal(path)
+    for name, value in about.items():
+        journal.put_fact(name, value)
+    journal.put_fact("started", datetime.now(UTC).isoformat(timespec="seconds"))
+    journal.commit()
+    return journal
 
 
 def _site(config: CrawlConfig) -> AbstractContextManager[Site | None]:
@@ -101,6 +140,21 @@ def _site(config: CrawlConfig) -> AbstractContextManager[Site | None]:
     return pydoc.serve()
 
 
+@contextmanager
+def _engine(config: CrawlConfig, engine: Engine | None) -> Generator[Engine | None]:
+    """The engine that runs the workers; None where there are none."""
+    if config.workers == 1 or engine is not None:
+        yield engine if config.workers > 1 else None
+        return
+    from pipelines.engines.local import LocalEngine
+
+    own = LocalEngine(config.workers, isolate=True)
+    try:
+        yield own
+    finally:
+        own.close()
+
+
 class _Crawl:
     """One crawl while it runs. `config` is what was asked, `at` the same with a sample site's address filled in."""
 
@@ -109,303 +163,170 @@ class _Crawl:
         config: CrawlConfig,
         at: CrawlConfig,
         out: Path,
-        progress: Callable[[CrawlProgress], None] | None,
+        journal: Journal,
+        progress: Told | None,
         previous: Previous | None,
+        engine: Engine | None,
     ) -> None:
         self._config = config
         self._at = at
         self._out = out
+        self._journal = journal
         self._progress = progress
         self._agent = product_token(config.user_agent)
         self._previous = previous
-        self._generation = 0 if previous is None else previous.generation + 1
-        self._outcomes = Outcomes(config.source, previous)
-        self._frontier = Frontier([*(host_of(seed) for seed in at.seeds), *config.hosts], config.max_depth)
-        self._started = datetime.now(UTC)
+        self._generation = journal.count("generation")
+        self._frontier = Frontier(journal, at.scope(), config.max_depth)
         self._clock = time.monotonic()
-        self._requests = 0
-        info = [
-            ("software", f"pomona/{_version()}"),
-            ("format", "WARC File Format 1.1"),
-            ("conformsTo", "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"),
-            ("robots", "obey (RFC 9309)"),
-            ("http-header-user-agent", config.user_agent),
-        ]
-        self._pages, self._diagnostics, self._robots_files = (
-            WarcWriter(out / name, prefix(name, self._generation), info, config.warc_max_bytes) for name in FOLDERS
-        )
-
-    async def run(self) -> CrawlSummary:
-        """Crawl level by level, then write the ledger and the manifest."""
-        for seed in self._at.seeds:
-            self._frontier.add(Target(seed, 0))
-        async with Fetcher(self._at) as fetcher:
-            robots = RobotsCache(fetcher, self._robots_files.write)
-            while level := self._frontier.take_level() or self._not_linked():
-                files = await self._robots_of(level, robots)
-                allowed = [target for target in level if self._may_fetch(target, files[target.url], fetcher)]
-                budget = max(0, self._config.max_pages - self._requests)
-                for target in allowed[budget:]:
-                    evidence = {"max_pages": self._config.max_pages}
-                    self._no_answer(target, ledger.DROPPED, "out-of-budget", evidence)
-                await self._fetch_level(allowed[:budget], files, fetcher)
-            robots_files = robots.files
-        for writer in (self._pages, self._diagnostics, self._robots_files):
-            writer.close()
-        return self._finish(robots_files)
-
-    def _not_linked(self) -> list[Target]:
-        """Stored pages that nothing has led to: asked for once everything else is done."""
-        if self._previous is None:
-            return []
-        for page in self._previous.pages.values():
-            target = Target(page.url, page.depth)
-            if not self._frontier.knows(page.url) and not self._frontier.add(target):
-                reason = "too-deep" if self._frontier.in_scope(page.url) else "out-of-scope"
-                self._outcomes.refuse(target, b"", ledger.DROPPED, reason, {"depth": page.depth})
-        return self._frontier.take_level()
-
-    async def _robots_of(self, level: list[Target], robots: RobotsCache) -> dict[str, RobotsFile]:
-        """The robots.txt for each address of a level; hosts are asked side by side."""
-        files: dict[str, RobotsFile] = {}
-        turn = asyncio.Semaphore(self._config.concurrent_hosts)
-
-        async def ask(targets: list[Target]) -> None:
-            async with turn:
-                for target in targets:
-                    files[target.url] = await robots.get(target.url)
-
-        async with asyncio.TaskGroup() as tasks:
-            for targets in _by_host(level).values():
-                tasks.create_task(ask(targets))
-        return files
-
-    def _may_fetch(self, target: Target, robots: RobotsFile, fetcher: Fetcher) -> bool:
-        if not robots.allowed(self._agent, target.url):
-            evidence = {
-                "rule": robots.rule(self._agent, target.url),
-                "robots_digest": robots.digest,
-                "robots_status": robots.status,
-                "agent": self._agent,
-                "found_on": target.found_on,
-            }
-            reason = _refusal(robots)
-            if reason == "robots-unreachable":
-                self._no_answer(target, ledger.DROPPED, reason, evidence)
-            else:
-                self._outcomes.refuse(target, b"", ledger.DROPPED, reason, evidence)
-            return False
-        delay = robots.rules.crawl_delay(self._agent)
-        if delay is not None and delay > self._config.max_crawl_delay:
-            evidence = {"crawl_delay": delay, "max_crawl_delay": self._config.max_crawl_delay}
-            self._no_answer(target, ledger.DROPPED, "crawl-delay-too-long", evidence)
-            return False
-        if delay is not None:
-            fetcher.slow_down(host_of(target.url), delay)
-        return True
-
-    async def _fetch_level(self, level: list[Target], files: dict[str, RobotsFile], fetcher: Fetcher) -> None:
-        """Fetch a level, hosts side by side and each one in order; then queue what was found, in the level's order."""
-        found: dict[str, list[Target]] = {}
-        turn = asyncio.Semaphore(self._config.concurrent_hosts)
-        waiting = len(level)
-
-        async def work(targets: list[Target]) -> None:
-            nonlocal waiting
-            async with turn:
-                for target in targets:
-                    found[target.url] = await self._visit(target, files[target.url], fetcher)
-                    waiting -= 1
-                    self._report(waiting, target.depth)
-
-        self._requests += len(level)
-        async with asyncio.TaskGroup() as tasks:
-            for targets in _by_host(level).values():
-                tasks.create_task(work(targets))
-        for target in level:
-            for next_target in found[target.url]:
-                self._frontier.add(next_target)
-
-    async def _visit(self, target: Target, robots: RobotsFile, fetcher: Fetcher) -> list[Target]:
-        """Fetch one address, account for it, and return the addresses that it leads to."""
-        page = self._stored(target.url)
-        try:
-            exchange = await self._ask(target.url, page, fetcher)
-        except FetchError as error:
-            evidence = {"detail": str(error), "found_on": target.found_on}
-            if error.reason in _NO_ANSWER:
-                return self._no_answer(target, ledger.FAILED, error.reason, evidence)
-            verdict = ledger.DROPPED if error.reason in _REFUSALS else ledger.FAILED
-            self._outcomes.refuse(target, b"", verdict, error.reason, evidence)
-            return []
-        self._outcomes.received(target, len(exchange.body))
-        rule = robots.rule(self._agent, target.url)
-        extra = [("X-Pomona-Robots-Rule", rule), ("X-Pomona-Depth", str(target.depth))]
-        if robots.digest:
-            extra.append(("X-Pomona-Robots-Digest", f"sha256:{robots.digest}"))
-        evidence = {"depth": target.depth, "found_on": target.found_on, "rule": rule, "robots_digest": robots.digest}
-        if page is not None and page.is_confirmed(exchange):
-            self._diagnostics.revisit(exchange, page, extra)
-            return self._stand(target, page, UNCHANGED, {**evidence, "status": exchange.status})
-        if exchange.status != 200:
-            return self._not_a_page(target, exchange, page)
-        if exchange.media_type not in self._config.content_types:
-            evidence = {"content_type": exchange.header("content-type"), "wanted": self._config.content_types}
-            self._outcomes.refuse(target, b"", ledger.DROPPED, "not-html", evidence)
-            return []
-        self._pages.write(exchange, extra)
-        self._outcomes.keep(target, exchange.body, evidence)
-        return self._targets(target, exchange)
-
-    def _stored(self, url: str) -> StoredPage | None:
-        """The page that is stored of an address, if it is still of a kind that is wanted."""
-        page = self._previous.pages.get(url) if self._previous is not None else None
-        return page if page is not None and page.media_type in self._config.content_types else None
-
-    async def _ask(self, url: str, page: StoredPage | None, fetcher: Fetcher) -> Exchange:
-        """Ask for an address; for a stored one on condition that it has changed."""
-        if page is None or not page.conditions:
-            return await fetcher.get(url, self._wanted)
-        exchange = await fetcher.get(url, self._wanted, conditions=page.conditions)
-        if exchange.status == 304 and not page.is_confirmed(exchange):
-            # The text is the same, what may be done with it is not: the whole answer is needed to store both.
-            return await fetcher.get(url, self._wanted)
-        return exchange
-
-    def _no_answer(self, target: Target, verdict: str, reason: str, evidence: dict[str, Any]) -> list[Target]:
-        """Account for an address that says nothing about its page now; what is stored of it stands."""
-        page = self._stored(target.url)
-        if page is None:
-            self._outcomes.refuse(target, b"", verdict, reason, evidence)
-            return []
-        return self._stand(target, page, NOT_REFRESHED, {**evidence, "not_refreshed": reason})
-
-    def _stand(self, target: Target, page: StoredPage, how: str, evidence: dict[str, Any]) -> list[Target]:
-        """Account for a page that stands as it was stored; the addresses it leads to."""
-        if self._previous is None:
-            raise ValueError("a stored page needs an earlier crawl")
-        exchange = self._previous.exchange(page)
-        self._outcomes.stand(target, page, exchange.body, how, evidence)
-        return self._targets(target, exchange)
-
-    def _not_a_page(self, target: Target, exchange: Exchange, page: StoredPage | None) -> list[Target]:
-        """Account for an answer with another status than 200."""
-        self._diagnostics.write(exchange)
-        location = exchange.header("location")
-        if exchange.status in _REDIRECTS and location:
-            return self._redirect(target, exchange, location)
-        evidence = {"status": exchange.status, "found_on": target.found_on}
-        if page is not None and (exchange.status >= 500 or exchange.status in _LATER):
-            return self._no_answer(target, ledger.FAILED, "http-status", evidence)
-        if page is not None and exchange.status in _GONE:
-            self._outcomes.refuse(target, b"", ledger.DROPPED, "gone", evidence)
+        seconds = None if config.max_seconds is None else max(0.0, config.max_seconds - journal.seconds)
+        setting = Setting(at, out, self._generation, None, previous, config.max_bytes, seconds)
+        self._crew: Crew
+        if engine is None:
+            self._crew = OwnCrew(setting, journal, self._frontier.remembers)
         else:
-            self._outcomes.refuse(target, exchange.body, ledger.FAILED, "http-status", evidence)
-        return []
+            from pipelines.crawl.shared import SharedCrew
 
-    def _targets(self, target: Target, exchange: Exchange) -> list[Target]:
-        return [
-            Target(link, target.depth + 1, 0, target.url)
-            for link in self._links(exchange)
-            if not self._frontier.knows(link)
-        ]
+            self._crew = SharedCrew(setting, journal, engine, config.workers)
+        self._requested = self._done = self._waiting = 0
 
-    def _wanted(self, exchange: Exchange) -> bool:
-        """Whether a body is worth reading: other media types are dropped without it."""
-        return exchange.status != 200 or exchange.media_type in self._config.content_types
-
-    def _redirect(self, target: Target, exchange: Exchange, location: str) -> list[Target]:
-        goal = resolve(target.url, location)
-        evidence = {"status": exchange.status, "location": location, "found_on": target.found_on}
-        if goal is not None and target.redirects >= self._config.max_redirects:
-            self._outcomes.refuse(target, exchange.body, ledger.FAILED, "too-many-redirects", evidence)
-            return []
-        if goal is None or not self._frontier.in_scope(goal):
-            self._outcomes.refuse(target, exchange.body, ledger.DROPPED, "redirected-out-of-scope", evidence)
-            return []
-        self._outcomes.refuse(target, exchange.body, ledger.DROPPED, "redirected", evidence)
-        # The goal goes through the frontier like any address, so robots.txt is asked about it, too.
-        return [Target(goal, target.depth, target.redirects + 1, target.url)]
-
-    def _links(self, exchange: Exchange) -> list[str]:
-        tag = (exchange.header("x-robots-tag") or "").lower()
-        if any(wish.strip() in ("nofollow", "none") for wish in tag.split(",")):
-            return []
+    def run(self) -> CrawlSummary:
+        """Crawl level by level, then write the ledger and the manifest."""
         try:
-            html = decode_content(exchange.body, exchange.header("content-encoding"), self._config.max_body_bytes)
-        except ContentCodingError:
-            return []  # the page is kept as it came; reading it back names this failure
-        return links(html, exchange.url, self._config.max_links)
+            if self._journal.count("level") == 0:
+                for seed in self._at.seeds:
+                    self._frontier.add(Target(seed, 0))
+            while self._frontier.more() or self._add_not_linked():
+                self._fetch_level()
+                self._frontier.advance()
+            return self._finish()
+        finally:
+            self._crew.close()
 
-    def _report(self, waiting: int, depth: int) -> None:
+    def _fetch_level(self) -> None:
+        """Fetch what is left of the level."""
+        if self._journal.fact("robots") != str(self._journal.count("level")):
+            self._crew.robots([one.target for one in self._frontier.level() if one.chosen is None])
+        allowed, chosen = self._within_budget()
+        self._done = self._journal.count("requests") + allowed - len(chosen)
+        self._waiting = len(chosen)
+        self._crew.pages(chosen, self._report)
+
+    def _within_budget(self) -> tuple[int, list[Target]]:
+        """How many of the level's targets robots.txt allows, and those of them that are within the page budgets.
+
+        The others are accounted for. Those fetched before this process began count as they did then.
+        """
+        total = self._config.max_pages - self._journal.count("requests")
+        limit = self._config.max_host_pages
+        of_host: dict[str, int] = {}
+        chosen: list[Target] = []
+        beyond: dict[str, list[Target]] = {"max_pages": [], "max_host_pages": []}
+        met = 0
+        for one in list(self._frontier.level()):
+            if one.chosen is False:
+                continue
+            host = host_of(one.target.url)
+            asked = of_host.setdefault(host, self._journal.host(host).pages)
+            if one.chosen is None and limit is not None and asked >= limit:
+                beyond["max_host_pages"].append(one.target)
+                continue
+            if one.chosen is None and met >= total:
+                beyond["max_pages"].append(one.target)
+                continue
+            met += 1
+            of_host[host] += 1
+            if one.chosen is None:
+                chosen.append(one.target)
+        for name, targets in beyond.items():
+            self._crew.leave(targets, "out-of-budget", {name: getattr(self._config, name)})
+        self._journal.commit()
+        return met, chosen
+
+    def _add_not_linked(self) -> bool:
+        """Queue stored pages that nothing has led to: asked for once everything else is done."""
+        if self._previous is None or self._journal.fact("not_linked") is not None:
+            return False
+        self._journal.put_fact("not_linked", 1)
+        added = False
+        for page in self._previous.pages.values():
+            if self._frontier.knows(page.url):
+                continue
+            target = Target(page.url, page.depth)
+            deep = self._config.max_depth is not None and page.depth > self._config.max_depth
+            if deep or not self._frontier.in_scope(page.url):
+                reason = "too-deep" if self._frontier.in_scope(page.url) else "out-of-scope"
+                self._crew.outcomes.refuse(target, b"", "dropped", reason, {"depth": page.depth}, chosen=False)
+            else:
+                added = self._frontier.add(target) or added
+        self._journal.commit()
+        return added
+
+    def _report(self, target: Target) -> None:
+        self._requested += 1
+        self._done += 1
+        self._waiting -= 1
         if self._progress is not None:
-            done = self._requests - waiting
+            outcomes = self._crew.outcomes
             seconds = time.monotonic() - self._clock
-            self._progress(CrawlProgress(done, waiting, self._outcomes.kept, self._outcomes.bytes, seconds, depth))
+            rate = self._requested / seconds if seconds else 0.0
+            now = CrawlProgress(
+                self._done,
+                self._waiting,
+                outcomes.kept,
+                outcomes.bytes,
+                self._journal.seconds,
+                target.depth,
+                outcomes.met,
+                rate,
+            )
+            self._progress(now)
 
-    def _finish(self, robots: dict[str, RobotsFile]) -> CrawlSummary:
-        table, account = self._outcomes.table()
+    def _finish(self) -> CrawlSummary:
+        outcomes = self._crew.outcomes
+        outcomes.settle()
+        names = self._crew.warc_files()
+        table, account = outcomes.table()
         path = ledger_name(self._generation)
         rows = storage.write_parquet(self._out / path, table)
-        seconds = round(time.monotonic() - self._clock, 3)
-        received = self._outcomes.bytes
-        earlier = self._outcomes.earlier_files()
-        files = [file for writer in (self._pages, self._diagnostics, self._robots_files) for file in writer.files]
+        seconds = round(self._journal.seconds, 3)
+        earlier = outcomes.earlier_files()
+        left = {
+            name.removeprefix(LEFT): int(count)
+            for name, count in self._journal.query("SELECT name, value FROM facts WHERE name LIKE ?", (LEFT + "%",))
+        }
+        out_of_scope, too_deep = left.pop("out-of-scope", 0), left.pop("too-deep", 0)
+        update = outcomes.update()
         manifest = {
             "format": FORMAT,
             "generation": self._generation,
-            "config": self._config.model_dump(mode="json", exclude={"connect_to"}),
+            "config": self._config.model_dump(mode="json", exclude={"connect_to", "workers"}),
             "config_digest": self._config.digest(),
-            "software": f"pomona/{_version()}",
-            "started": self._started.isoformat(timespec="seconds"),
+            "software": f"pomona/{version()}",
+            "started": self._journal.fact("started"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": seconds,
-            "bytes": received,
+            "bytes": outcomes.bytes,
             **account.as_dict(),
-            "links_out_of_scope": self._frontier.out_of_scope,
-            "links_too_deep": self._frontier.too_deep,
-            "update": self._outcomes.update(),
-            "hosts": self._outcomes.hosts(),
-            "robots": {
-                origin: {
-                    "digest": file.digest,
-                    "status": file.status,
-                    "crawl_delay": file.rules.crawl_delay(self._agent),
-                }
-                for origin, file in sorted(robots.items())
-            },
-            "files": [*earlier, *described(self._out, files)],
+            "links_out_of_scope": out_of_scope,
+            "links_too_deep": too_deep,
+            "links_left": dict(sorted(left.items())),
+            "update": update,
+            "hosts": outcomes.hosts(),
+            **sites_manifest(self._crew.journals(), self._agent),
+            "files": [*earlier, *described(self._out, names, outcomes.withdrawn())],
             "ledger": {"path": path, "rows": rows.rows, "sha256": rows.sha256},
         }
         storage.write_json(self._out / MANIFEST, manifest)
+        # From here on the crawl is finished; a journal that is left over is known by its generation.
+        shutil.rmtree(self._out / FRONTIER, ignore_errors=True)
         return CrawlSummary(
             self._out,
             account.received,
             account.kept,
             dict(account.dropped),
             dict(account.failed),
-            received,
+            outcomes.bytes,
             seconds,
             reused=False,
-            update=self._outcomes.update(),
+            update=update,
         )
-
-
-def _refusal(robots: RobotsFile) -> str:
-    if not robots.refused:
-        return "robots-refused"
-    return "private-address" if robots.status.startswith("private-address") else "robots-unreachable"
-
-
-def _by_host(targets: Iterable[Target]) -> dict[str, list[Target]]:
-    groups: dict[str, list[Target]] = {}
-    for target in targets:
-        groups.setdefault(host_of(target.url), []).append(target)
-    return groups
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("pomona")
-    except importlib.metadata.PackageNotFoundError:
-        return "source"

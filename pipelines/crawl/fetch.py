@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import importlib.util
+import math
+import ssl
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +17,15 @@ import httpcore
 
 from pipelines.crawl.config import CrawlConfig
 from pipelines.crawl.connect import CheckedBackend, NameNotResolvedError, PrivateAddressError
+from pipelines.crawl.errors import CrawlError
 from pipelines.crawl.url import host_of
 
 # What the reader of our WARC files can undo without an optional library.
 ACCEPT_ENCODING = "gzip, deflate"
 _ACCEPT = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"
 _RETRY_STATUS = (429, 503)
+# What h11 and h2 say of a header beyond their own limits (100 KiB and 64 KiB), which no server gets around.
+_HEADER_TOO_LARGE = ("Receive buffer too long", "Oversized header")
 
 Headers = list[tuple[bytes, bytes]]
 Conditions = Sequence[tuple[bytes, bytes]]
@@ -65,31 +72,64 @@ class FetchError(Exception):
 class _Host:
     """A host's turn: one request at a time, none before the delay since the last answer has passed."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, last_answer: float) -> None:
         self.lock = asyncio.Lock()
         self.delay = delay
+        self.last_answer = last_answer
         self.not_before = 0.0
+        self.seconds: float | None = None
+
+    def answered(self, seconds: float) -> None:
+        """Note an answer, or that none came, and how long it took: half of the new value, half of those before."""
+        self.last_answer = time.monotonic()
+        self.seconds = seconds if self.seconds is None else (self.seconds + seconds) / 2
 
 
 class Fetcher:
     """Asks servers for pages, one request a host at a time. Use as an asynchronous context manager."""
 
-    def __init__(self, config: CrawlConfig) -> None:
+    def __init__(self, config: CrawlConfig, *, resumed: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        """`resumed`: another process may have asked any host a moment ago. `tls`: whom to trust, None: as usual.
+
+        Raises CrawlError where HTTP/2 is wanted and its package is missing.
+        """
+        if config.http2 and importlib.util.find_spec("h2") is None:
+            raise CrawlError("http2: true needs the package h2: `pip install 'pomona[curate]'`, or set http2: false")
         self._config = config
         self._hosts: dict[str, _Host] = {}
-        self._pool = httpcore.AsyncConnectionPool(
-            max_connections=config.concurrent_hosts * 2,
-            max_keepalive_connections=config.concurrent_hosts * 2,
-            keepalive_expiry=15.0,
-            network_backend=CheckedBackend(config.allow_private, config.connect_to),
-        )
+        self._last_answer = time.monotonic() if resumed else -math.inf
+        self._backend = CheckedBackend(config.allow_private, config.connect_to)
+        self._tls = tls
+        self._pools: OrderedDict[str, httpcore.AsyncConnectionPool] = OrderedDict()
 
     async def __aenter__(self) -> Fetcher:
-        await self._pool.__aenter__()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._pool.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    async def _pool(self, name: str) -> httpcore.AsyncConnectionPool:
+        """The connections to one host; those used longest ago are closed where too many are open.
+
+        A pool for each, because httpcore's looks at every connection it holds for every request it is given.
+        """
+        pool = self._pools.get(name)
+        if pool is None:
+            # Made once: reading the authorities' certificates takes longer than a page.
+            self._tls = self._tls or httpcore.default_ssl_context()
+            pool = self._pools[name] = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=2,
+                keepalive_expiry=15.0,
+                http2=self._config.http2,
+                network_backend=self._backend,
+            )
+        self._pools.move_to_end(name)
+        for old in list(self._pools)[: max(0, len(self._pools) - 2 * self._config.concurrent_hosts)]:
+            if not self._host(old).lock.locked():
+                await self._pools.pop(old).aclose()
+        return pool
 
     def slow_down(self, host: str, delay: float) -> None:
         """Ask a host no more often than once in `delay` seconds from now on (its Crawl-delay)."""
@@ -115,14 +155,15 @@ class Fetcher:
             conditions: header fields that make the request conditional; the answer may then be 304.
 
         Raises:
-            FetchError: "private-address", "name-not-resolved", "connection-failed", "timeout", "too-large" or
-                "bad-http".
+            FetchError: "private-address", "name-not-resolved", "connection-failed", "timeout", "too-large",
+                "header-too-large" or "bad-http".
         """
         host = self._host(host_of(url))
         tries = 0
         async with host.lock:
             while True:
-                await asyncio.sleep(max(0.0, host.not_before - time.monotonic()))
+                await asyncio.sleep(max(0.0, self._turn(host) - time.monotonic()))
+                sent = time.monotonic()
                 try:
                     async with asyncio.timeout(self._config.timeout):
                         exchange = await self._request(url, wanted, limit or self._config.max_body_bytes, conditions)
@@ -132,18 +173,23 @@ class Fetcher:
                 except FetchError as failure:
                     exchange, error = None, failure
                 finally:
-                    host.not_before = time.monotonic() + host.delay
+                    host.answered(time.monotonic() - sent)
                 pause = self._pause(exchange, error, tries)
                 if pause is None:
                     break
-                host.not_before = max(host.not_before, time.monotonic() + pause)
+                host.not_before = time.monotonic() + pause
                 tries += 1
         if exchange is None:
             raise error or FetchError("connection-failed", "no answer")
         return exchange
 
     def _host(self, name: str) -> _Host:
-        return self._hosts.setdefault(name, _Host(self._config.delay))
+        return self._hosts.setdefault(name, _Host(self._config.delay, self._last_answer))
+
+    def _turn(self, host: _Host) -> float:
+        """When a host may be asked next: slow answers lengthen its delay, to what a site may ask for at most."""
+        adaptive = min(self._config.adaptive_delay * (host.seconds or 0.0), self._config.max_crawl_delay)
+        return max(host.not_before, host.last_answer + max(host.delay, adaptive))
 
     def _pause(self, exchange: Exchange | None, error: FetchError | None, tries: int) -> float | None:
         """Seconds to wait before the next try; None: this result stands."""
@@ -173,7 +219,8 @@ class Fetcher:
         date = datetime.now(UTC)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._config.timeout)
         try:
-            async with self._pool.stream("GET", target, headers=headers, extensions={"timeout": timeout}) as answer:
+            pool = await self._pool(host_of(url))
+            async with pool.stream("GET", target, headers=headers, extensions={"timeout": timeout}) as answer:
                 exchange = Exchange(
                     url,
                     date,
@@ -185,6 +232,10 @@ class Fetcher:
                     answer.headers,
                     b"",
                 )
+                size = sum(len(name) + len(value) + 4 for name, value in answer.headers)
+                if size > self._config.max_header_bytes:
+                    detail = f"{size} bytes of header fields, the limit is {self._config.max_header_bytes}"
+                    raise FetchError("header-too-large", detail)
                 if not wanted(exchange):
                     return exchange
                 body = await _read(answer, limit, exchange.header("content-length"))
@@ -195,7 +246,9 @@ class Fetcher:
         except httpcore.TimeoutException as error:
             raise FetchError("timeout", f"{type(error).__name__} after {self._config.timeout} s") from error
         except httpcore.ProtocolError as error:
-            raise FetchError("bad-http", str(error) or type(error).__name__) from error
+            said = str(error) or type(error).__name__
+            reason = "header-too-large" if any(words in said for words in _HEADER_TOO_LARGE) else "bad-http"
+            raise FetchError(reason, said) from error
         except (httpcore.NetworkError, OSError) as error:
             raise FetchError("connection-failed", str(error) or type(error).__name__) from error
         return Exchange(

@@ -4,31 +4,37 @@
     ledger.parquet           one row an address: kept, dropped or failed, and why
     warc/*.warc.gz           the answers that were kept
     crawldiagnostics/*.warc.gz   redirects, answers with another status than 200, and revisits
-    robotstxt/*.warc.gz      the robots.txt files
+    robotstxt/*.warc.gz      the robots.txt files, and what else speaks for a whole site: tdmrep.json, sitemaps
+    frontier/                while the crawl runs: what it knows (see `journal`); removed when it is finished
 
 Named as in Common Crawl. An update (a crawl that asks only for what is new) adds a generation to the same folder: new
 files, whose names tell it (`warc-g001-00000.warc.gz`, `ledger-g001.parquet`), beside the earlier ones, which are never
-written again. `crawl.json` is replaced last, in one move, and it alone says what is current: the ledger, the files of
-all generations, and in each file the records that are `withdrawn` from it (superseded by a newer answer, gone, refused
-by robots.txt since). A file no record of which was withdrawn is the same input as before. What an interrupted update
-left is named by no crawl.json, and removed by the next one.
+written again. Where several workers share the hosts, each writes files of its own (`warc-w002-00000.warc.gz`).
+`crawl.json` is replaced last, in one move, and it alone says what is current: the ledger, the files of all generations,
+and in each file the records that are `withdrawn` from it (superseded by a newer answer, gone, refused by robots.txt
+since, left to the page that they name as canonical). A file no record of which was withdrawn is the same input as
+before. What an interrupted crawl or update left is named by no crawl.json but known to `frontier/`, and is
+gone on with; what neither names is removed.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines import storage
+from pipelines.crawl.journal import Mark
 
 FORMAT = "pomona-crawl/2"
 FORMATS = ("pomona-crawl/1", FORMAT)
 """Formats that are read: the first knew one generation only."""
 
 MANIFEST = "crawl.json"
+FRONTIER = "frontier"
+JOURNAL = "crawl.sqlite"
 PAGES, DIAGNOSTICS, ROBOTS = FOLDERS = ("warc", "crawldiagnostics", "robotstxt")
 
 
@@ -37,9 +43,14 @@ def ledger_name(generation: int) -> str:
     return f"ledger{_mark(generation)}.parquet"
 
 
-def prefix(folder: str, generation: int) -> str:
-    """How the names of a generation's WARC files begin."""
-    return folder + _mark(generation)
+def prefix(folder: str, generation: int, worker: int | None = None) -> str:
+    """How the names of a generation's WARC files begin; `worker` where several write."""
+    return folder + _mark(generation) + ("" if worker is None else f"-w{worker:03d}")
+
+
+def journal_of(folder: Path, worker: int | None = None) -> Path:
+    """Where a crawl, or one of its workers, keeps what it knows while it runs."""
+    return folder / FRONTIER / ("" if worker is None else f"w{worker:03d}") / JOURNAL
 
 
 def _mark(generation: int) -> str:
@@ -66,9 +77,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def clear(folder: Path, manifest: dict[str, Any] | None) -> None:
-    """Remove what an unfinished crawl or update left: WARC files and ledgers that the manifest does not name."""
+def clear(folder: Path, manifest: dict[str, Any] | None, marks: Iterable[Mark]) -> None:
+    """Remove what an unfinished crawl or update left: WARC files and ledgers that neither manifest nor marks name."""
     named = {file["path"] for file in manifest["files"]} | {manifest["ledger"]["path"]} if manifest else set[str]()
+    for mark in marks:
+        named |= {mark.name, mark.name + ".open"}
     for pattern in (*(f"{name}/*.warc.gz*" for name in FOLDERS), "ledger.parquet", "ledger-g*.parquet"):
         for path in folder.glob(pattern):
             if path.relative_to(folder).as_posix() not in named:
@@ -86,13 +99,15 @@ def link(files: list[dict[str, Any]], source: Path, folder: Path) -> None:
             shutil.copyfile(source / file["path"], goal)
 
 
-def described(folder: Path, files: Iterable[Path]) -> list[dict[str, Any]]:
-    """New files as the manifest names them."""
-    return [
-        {
-            "path": file.relative_to(folder).as_posix(),
-            "bytes": file.stat().st_size,
-            "sha256": storage.sha256(file),
-        }
-        for file in files
-    ]
+def described(
+    folder: Path, files: Iterable[str], withdrawn: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
+    """New files as the manifest names them, with the records that are withdrawn from each."""
+    found: list[dict[str, Any]] = []
+    for name in files:
+        path = folder / name
+        entry: dict[str, Any] = {"path": name, "bytes": path.stat().st_size, "sha256": storage.sha256(path)}
+        if records := withdrawn.get(name):
+            entry["withdrawn"] = sorted(records, key=lambda record: int(record["offset"]))
+        found.append(entry)
+    return found

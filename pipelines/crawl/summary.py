@@ -7,16 +7,23 @@ from pathlib import Path
 
 from pipelines import storage
 from pipelines.crawl.config import CrawlConfig
+from pipelines.crawl.errors import CrawlError
 from pipelines.crawl.folder import MANIFEST
-
-
-class CrawlError(Exception):
-    """A crawl that cannot be started; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrawlProgress:
-    """Where a crawl stands: requests done and waiting in this level, pages kept, bytes received, seconds so far."""
+    """Where a crawl stands.
+
+    Attributes:
+        done, waiting: page requests finished, and waiting in this level.
+        kept: pages kept.
+        bytes: bytes of bodies received.
+        seconds: how long the crawl has run, with the times before it was killed.
+        depth: links from a seed that it has reached.
+        hosts: hosts that it has met.
+        rate: page requests a second, since this process began.
+    """
 
     done: int
     waiting: int
@@ -24,6 +31,11 @@ class CrawlProgress:
     bytes: int
     seconds: float
     depth: int
+    hosts: int = 0
+    rate: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.hosts} hosts, {self.rate:.1f} pages/s, {self.bytes / 1e6:.1f} MB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,12 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 # Characters that may stand as they are in a path or query (RFC 3986, 3.3 and 3.4); "%" only before two hex digits.
 _PLAIN = _UNRESERVED | frozenset("!$&'()*+,;=:@/?%[]")
 _CONTROL = re.compile(r"[\t\n\r]")
+# Links that need no more than to be put together: no dot segment, escape, query or character to encode.
+_SIMPLE = re.compile(r"(/?)(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*/)*(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)?")
+# Names of session identifiers, in a parameter of the path or of the query: each visit would make another address.
+_SESSION = r"(?:jsessionid|phpsessid|aspsessionid[a-z]*|asp\.net_sessionid|cfid|cftoken|oscsid|zenid|session_?id)"
+_SESSION_PATH = re.compile(rf";{_SESSION}=[^;/?]*|/\(S\([a-z0-9]{{24}}\)\)(?=/)", re.IGNORECASE)
+_SESSION_PARAMETER = re.compile(rf"{_SESSION}=", re.IGNORECASE)
 
 
 def normalise(url: str) -> str | None:
@@ -48,6 +54,38 @@ def resolve(base: str, link: str) -> str | None:
         return normalise(urljoin(base, _CONTROL.sub("", link.strip())))
     except ValueError:
         return None
+
+
+class PageLinks:
+    """Resolves the links of one page.
+
+    Args:
+        base: the page's normalised address, or that of its `<base href>`.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._origin = origin_of(base)
+        path = base.split("?", 1)[0]
+        self._folder = path[: path.rindex("/") + 1]
+
+    def resolve(self, link: str) -> str | None:
+        """As `resolve`, at a tenth of its cost for the plain links that most are; session identifiers left out."""
+        match = _SIMPLE.fullmatch(link.partition("#")[0])
+        if match is not None and match.group():
+            url = (self._origin if match.group(1) else self._folder) + match.group()
+            return url if len(url) <= MAX_URL else None
+        url = resolve(self._base, link)
+        return None if url is None else without_session(url)
+
+
+def without_session(url: str) -> str:
+    """A normalised address without session identifiers (`;jsessionid=...`, `?PHPSESSID=...` and the like)."""
+    if "=" not in url and "(S(" not in url:
+        return url
+    path, _, query = url.partition("?")
+    kept = "&".join(part for part in query.split("&") if not _SESSION_PARAMETER.match(part))
+    return _SESSION_PATH.sub("", path) + (f"?{kept}" if kept else "")
 
 
 def host_of(url: str) -> str:

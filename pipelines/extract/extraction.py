@@ -16,6 +16,7 @@ class Extraction:
         math_count: formulas met in the source (MathML, TeX scripts, formula images, TeX delimiters).
         meta_robots: contents of robots meta tags, each once, joined with ", "; None where there are none.
         reservation: TDM reservation meta tags ("tdm-reservation: 1"), None where there are none.
+        license_link: where the page says that its licence is (`rel=license`), None where it does not.
         encoding: the encoding that the bytes were read in, as Python names it.
     """
 
@@ -26,6 +27,7 @@ class Extraction:
     meta_robots: str | None = None
     reservation: str | None = None
     encoding: str = "utf-8"
+    license_link: str | None = None
 
 
 class ExtractionError(Exception):

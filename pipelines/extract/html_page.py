@@ -93,6 +93,14 @@ class HtmlPage:
         ]
         return "; ".join(found) or None
 
+    def license_link(self) -> str | None:
+        """The address of the page's licence: the first `<link>`, `<a>` or `<area>` with `rel=license`."""
+        for element in self.tree.iter("link", "a", "area"):
+            href = (element.get("href") or "").strip()
+            if href and "license" in (element.get("rel") or "").lower().split():
+                return href[:2083]
+        return None
+
     def math_count(self) -> int:
         """Formulas of the page: MathML, TeX scripts, formula images, and TeX delimiters in its text."""
         marked = self.tree.xpath(_FORMULAS)

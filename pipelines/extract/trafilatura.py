@@ -26,6 +26,7 @@ def extract(page: HtmlPage, url: str | None) -> Extraction:
         ExtractionError: "empty-document" where no main text is found, "extraction-failed" where trafilatura breaks.
     """
     title, robots, reservation, formulas = page.title(), page.meta_robots(), page.reservation(), page.math_count()
+    license_link = page.license_link()
     unfolded = unfold_layout(page.tree)
     try:
         text = _extractor()(
@@ -50,6 +51,7 @@ def extract(page: HtmlPage, url: str | None) -> Extraction:
         robots,
         reservation,
         page.encoding,
+        license_link,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pipelines.sources.code import CodeSource
 from pipelines.sources.crawl import CrawlSource
 from pipelines.sources.docstrings import Docstrings
 from pipelines.sources.python_packages import PythonPackages
 from pipelines.sources.warc import WarcSource
 
-SourceConfig = CrawlSource | WarcSource | PythonPackages | Docstrings
+SourceConfig = CrawlSource | WarcSource | CodeSource | PythonPackages | Docstrings
 """Every source that a recipe can name, told apart by `type`."""
 
-__all__ = ["CrawlSource", "Docstrings", "PythonPackages", "SourceConfig", "WarcSource"]
+__all__ = ["CodeSource", "CrawlSource", "Docstrings", "PythonPackages", "SourceConfig", "WarcSource"]

@@ -12,9 +12,11 @@ from pydantic import Field
 from pipelines.crawl.config import CrawlConfig
 from pipelines.crawl.folder import MANIFEST, PAGES, read_manifest
 from pipelines.sources.record import Outcome, Unit
+from pipelines.sources.robots_snapshot import RobotsCheck
 from pipelines.sources.source import SourceFields
 from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
-from pipelines.sources.warc import HTML_TYPES, MAX_RECORD_BYTES, read_place
+from pipelines.sources.warc import HTML_TYPES, MAX_RECORD_BYTES, checked_units, read_place
+from pipelines.training_consent import NOTED, expand
 
 
 class CrawlSource(CrawlConfig, SourceFields):
@@ -31,6 +33,9 @@ class CrawlSource(CrawlConfig, SourceFields):
     split_bytes: Annotated[int, Field(ge=1, description="Stored bytes of a file that one worker reads, about.")] = (
         SPLIT_BYTES
     )
+    training_tokens: Annotated[
+        tuple[str, ...], Field(description="Tokens that robots.txt is asked about beside the common ones.")
+    ] = ()
 
     def config(self) -> CrawlConfig:
         """The crawl to run, its ledger rows under this source's name."""
@@ -39,7 +44,9 @@ class CrawlSource(CrawlConfig, SourceFields):
 
     def recorded(self, folder: Path) -> RecordedCrawl:
         """The source that reads a finished crawl."""
-        return RecordedCrawl(folder, self.content_types, self.max_record_bytes, self.license, self.split_bytes)
+        more = expand((*NOTED, *self.training_tokens))
+        tokens = () if more == NOTED else more
+        return RecordedCrawl(folder, self.content_types, self.max_record_bytes, self.license, self.split_bytes, tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class RecordedCrawl:
     Args:
         folder: what `crawl` wrote.
         content_types, max_record_bytes, split_bytes: as in `WarcSource`.
+        tokens: those whose refusals are looked up in the crawl's own robots.txt files; empty: those that the crawler
+            noted with each page are used.
     """
 
     folder: Path
@@ -59,6 +68,7 @@ class RecordedCrawl:
     max_record_bytes: int = MAX_RECORD_BYTES
     license: str | None = None
     split_bytes: int = SPLIT_BYTES
+    tokens: tuple[str, ...] = ()
 
     def manifest(self) -> dict[str, Any]:
         """crawl.json.
@@ -95,8 +105,12 @@ class RecordedCrawl:
             digest = file["sha256"] if path.stat().st_size == file["bytes"] else None
             without = tuple(record["offset"] for record in file.get("withdrawn", []))
             files.append(ArchiveFile(path, path.name, digest, without))
-        return archive_units(files, self.split_bytes)
+        return checked_units(archive_units(files, self.split_bytes), self._check())
 
     def read(self, unit: Unit) -> Iterator[Outcome]:
         """The pages of one unit, in its file's order."""
-        return read_place(Place.of(unit.payload), self.max_record_bytes, self.content_types, self.license)
+        place = Place.of(unit.payload)
+        return read_place(place, self.max_record_bytes, self.content_types, self.license, self._check())
+
+    def _check(self) -> RobotsCheck | None:
+        return RobotsCheck(self.folder, "", tokens=self.tokens, decides=False) if self.tokens else None

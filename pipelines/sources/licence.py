@@ -7,34 +7,48 @@ number of clauses is read from the licence's text, or else is `LicenseRef-BSD`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any
 
-# Blue Oak Council's permissive licences (lead to bronze) that are in use among Python packages, and their old names.
+# Blue Oak Council's permissive licences (model to bronze) that are in use, as The Stack v2 takes them, and old names.
 PERMISSIVE = (
     "0BSD",
+    "AFL-3.0",
     "Apache-2.0",
+    "Artistic-2.0",
+    "BSD-1-Clause",
     "BSD-2-Clause",
+    "BSD-2-Clause-Patent",
     "BSD-3-Clause",
+    "BSD-3-Clause-Clear",
     "BSL-1.0",
     "BlueOak-1.0.0",
     "CC0-1.0",
     "CNRI-Python",
+    "ECL-2.0",
     "HPND",
     "ISC",
     "LicenseRef-BSD",
     "MIT",
     "MIT-0",
     "MIT-CMU",
+    "MS-PL",
+    "MulanPSL-2.0",
     "NCSA",
     "PSF-2.0",
     "PostgreSQL",
     "Python-2.0",
+    "TCL",
+    "UPL-1.0",
     "Unicode-3.0",
     "Unicode-DFS-2016",
     "Unlicense",
+    "W3C",
+    "WTFPL",
     "X11",
     "Zlib",
+    "curl",
 )
 
 _FIELDS = {
@@ -62,6 +76,8 @@ _FIELDS = {
     "bsd 3-clause": "BSD-3-Clause",
     "bsd 3-clause license": "BSD-3-Clause",
     "bsd-3": "BSD-3-Clause",
+    "bsd 3 clause": "BSD-3-Clause",
+    "bsd 2 clause": "BSD-2-Clause",
     "2-clause bsd": "BSD-2-Clause",
     "bsd 2-clause": "BSD-2-Clause",
     "bsd-2": "BSD-2-Clause",
@@ -87,7 +103,9 @@ _FIELDS = {
     "mozilla public license 2.0": "MPL-2.0",
     "lgpl": "LicenseRef-LGPL",
     "gpl": "LicenseRef-GPL",
+    "gplv2": "LicenseRef-GPL",
     "gplv3": "LicenseRef-GPL",
+    "gnu gplv3": "LicenseRef-GPL",
 }
 """A License field in lower case -> SPDX identifier (only wordings that mean one thing)."""
 
@@ -119,7 +137,8 @@ _CLASSIFIERS = {
 }
 """Trove classifier without "License :: " -> SPDX identifier."""
 
-_TOKEN = re.compile(r"\(|\)|[^\s()]+")
+_ESCAPED = (AssertionError, IndexError)  # boolean.py lets them out ("()")
+_LONGEST = 2000  # characters of an expression that is read
 
 
 def licence_of(metadata: Mapping[str, Sequence[str]], texts: Sequence[str]) -> tuple[str | None, str]:
@@ -134,12 +153,12 @@ def licence_of(metadata: Mapping[str, Sequence[str]], texts: Sequence[str]) -> t
     """
     expression = " ".join(metadata.get("License-Expression", [])).strip()
     if expression:
-        return _canonical(expression), f"License-Expression: {expression}"
+        return canonical(expression), f"License-Expression: {expression}"
     stated = " ".join(metadata.get("License", [])).strip()
     found: str | None = None
     said = ""
     if stated and len(stated) <= 200 and "\n" not in stated:
-        found = _FIELDS.get(stated.lower().rstrip(".")) or _canonical(stated)
+        found = _FIELDS.get(stated.lower().rstrip(".")) or canonical(stated)
         said = f"License: {stated}"
     if found is None:
         classifiers = [value.removeprefix("License :: ") for value in metadata.get("Classifier", [])]
@@ -177,50 +196,49 @@ def is_permissive(expression: str | None, permissive: Collection[str]) -> bool:
     AND needs both sides, OR one of them; WITH keeps the licence and adds a permission. None, and an expression that
     cannot be parsed, are not permissive.
     """
-    if not expression:
-        return False
-    tokens = _TOKEN.findall(expression)
-    allowed = {name.lower() for name in permissive}
-    try:
-        result, rest = _either(tokens, allowed)
-    except (IndexError, ValueError):
-        return False
-    return result and not rest
+    tree = _parsed(expression)
+    return tree is not None and _met(tree, {name.lower() for name in permissive})
 
 
-def _either(tokens: list[str], allowed: Collection[str]) -> tuple[bool, list[str]]:
-    result, tokens = _both(tokens, allowed)
-    while tokens and tokens[0].upper() == "OR":
-        right, tokens = _both(tokens[1:], allowed)
-        result = result or right
-    return result, tokens
+def canonical(expression: str) -> str | None:
+    """The expression in SPDX's own spelling; None where it is not one, or names a licence that SPDX does not list.
 
-
-def _both(tokens: list[str], allowed: Collection[str]) -> tuple[bool, list[str]]:
-    result, tokens = _one(tokens, allowed)
-    while tokens and tokens[0].upper() == "AND":
-        right, tokens = _one(tokens[1:], allowed)
-        result = result and right
-    return result, tokens
-
-
-def _one(tokens: list[str], allowed: Collection[str]) -> tuple[bool, list[str]]:
-    if tokens[0] == "(":
-        result, rest = _either(tokens[1:], allowed)
-        if not rest or rest[0] != ")":
-            raise ValueError("a bracket is not closed")
-        return result, rest[1:]
-    name, rest = tokens[0], tokens[1:]
-    if rest and rest[0].upper() == "WITH":
-        rest = rest[2:]
-    return name.lower() in allowed, rest
-
-
-def _canonical(expression: str) -> str | None:
-    """The expression in SPDX's own spelling, None where it is not one (PEP 639's rules, by `packaging`)."""
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
-    try:
-        return str(canonicalize_license_expression(expression))
-    except InvalidLicenseExpression:
+    `LicenseRef-...` names are kept; deprecated names become the current ones (GPL-2.0+ is GPL-2.0-or-later).
+    """
+    tree = _parsed(expression)
+    if tree is None:
         return None
+    for symbol in _spdx().unknown_license_keys(tree, unique=False):
+        if not symbol.startswith(("LicenseRef-", "DocumentRef-")):
+            return None
+    return str(tree.render("{symbol.key}"))
+
+
+@cache
+def _spdx() -> Any:
+    """SPDX's licences and exceptions (the library's own copy of the list)."""
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()
+
+
+def _parsed(expression: str | None) -> Any:
+    """The expression as a tree, None where it is empty or cannot be parsed."""
+    from license_expression import ExpressionError
+
+    if not expression or len(expression) > _LONGEST:
+        return None
+    try:
+        return _spdx().parse(expression)
+    except (ExpressionError, *_ESCAPED):
+        return None
+
+
+def _met(tree: Any, allowed: Collection[str]) -> bool:
+    """Whether a tree of AND, OR and licences holds when the allowed ones do."""
+    if isinstance(tree, _spdx().AND):
+        return all(_met(part, allowed) for part in tree.args)
+    if isinstance(tree, _spdx().OR):
+        return any(_met(part, allowed) for part in tree.args)
+    licence = getattr(tree, "license_symbol", tree)  # the licence of "licence WITH exception"
+    return str(licence.key).lower() in allowed

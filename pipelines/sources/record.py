@@ -40,6 +40,7 @@ class Rights:
     x_robots_tag: str | None = None
     meta_robots: str | None = None
     reservation: str | None = None
+    training: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
         """The struct's fields by name, in the schema's order."""
@@ -49,6 +50,7 @@ class Rights:
             "x_robots_tag": self.x_robots_tag,
             "meta_robots": self.meta_robots,
             "reservation": self.reservation,
+            "training": self.training,
         }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.crawl.folder import MANIFEST
-from pipelines.engines.plan import GroupBy, Plan, Shard, Tables
+from pipelines.engines.plan import Engine, GroupBy, Plan, Shard, Tables
 from pipelines.ledger import LEDGER_SCHEMA
 from pipelines.sources.crawl import CrawlSource, RecordedCrawl
 from pipelines.sources.record import Outcome, Unit
@@ -34,11 +34,19 @@ def folder_of(source: str, given: Path | None, own: Path) -> Path:
 
 
 def record(
-    source: CrawlSource, given: Path | None, own: Path, told: CrawlTold | None = None, *, update: bool = False
+    source: CrawlSource,
+    given: Path | None,
+    own: Path,
+    told: CrawlTold | None = None,
+    *,
+    update: bool = False,
+    engine: Engine | None = None,
 ) -> RecordedCrawl:
     """Return a source's recorded crawl, crawling now only when no folder was given and none is finished.
 
     With `update`, a finished crawl of our own is brought up to date: what is unchanged is not fetched again.
+
+    Where the source asks for several `workers`, they are run by the engine, or without one by this machine.
 
     Raises RunFailed when a folder was given that holds no finished crawl.
     """
@@ -49,12 +57,11 @@ def record(
 
         def progress(now: CrawlProgress) -> None:
             if told is not None:
-                rate = now.done / now.seconds if now.seconds else 0.0
                 total = min(now.done + now.waiting, source.max_pages)
-                told(source.name, now.done, total, f"{rate:.0f} pages/s, {now.bytes / 1e6:.1f} MB")
+                told(source.name, now.done, total, str(now))
 
         with _place(folder) as place:
-            crawl(source.config(), place, progress, previous=place if update else None)
+            crawl(source.config(), place, progress, previous=place if update else None, engine=engine)
     try:
         recorded.manifest()
     except (FileNotFoundError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Consent, Recipe
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table
+from pipelines.training_consent import expand
 
 STEP = "03-decide"
 
@@ -57,7 +59,10 @@ def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.A
 
 
 def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
-    """Return what a publisher's refusal says, null where there is none: the header, meta tag or reservation itself."""
+    """Return what a publisher's refusal says, null where there is none.
+
+    That is the header, meta tag or reservation itself, or the tokens for training that robots.txt refuses.
+    """
     stated = [pc.struct_field(rights, name) for name in ("x_robots_tag", "meta_robots")]
     tokens = rf"(?i)(^|[\s,:;])({'|'.join(consent.refuse)})($|[\s,;])"
     found = (
@@ -66,6 +71,16 @@ def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
     if consent.reservations:
         text = pc.struct_field(rights, "reservation")
         found.append(pc.if_else(pc.match_substring_regex(text, r"(?i)tdm-reservation\s*[:=]\s*1"), text, None))
+    if consent.training:
+        tokens = "|".join(re.escape(token) for token in expand(consent.training))
+        text = pc.struct_field(rights, "training")
+        found.append(
+            pc.if_else(
+                pc.match_substring_regex(text, rf"(^|, )({tokens})($|, )"),
+                pc.binary_join_element_wise("robots.txt refuses", text, " "),
+                None,
+            )
+        )
     nothing = pa.scalar(None, pa.string())
     return pc.coalesce(*found, nothing) if found else pa.chunked_array([pa.nulls(len(rights), pa.string())])
 
@@ -155,7 +170,13 @@ def run(steps: Steps, recipe: Recipe, extracted: list[Finished], measured: Finis
     }
     return steps.perform(
         STEP,
-        code=("filters.decision", "filters.rule", "filters.pii", "pipelines.steps.decide"),
+        code=(
+            "filters.decision",
+            "filters.rule",
+            "filters.pii",
+            "pipelines.training_consent",
+            "pipelines.steps.decide",
+        ),
         parameters=parameters,
         inputs=[measured.digest, *(done.digest for done in extracted)],
         body=body,

@@ -15,11 +15,25 @@ from pipelines.document import DOCUMENT_SCHEMA, RIGHTS_TYPE, canonical_json, doc
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.licence_link import spdx_of
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
 from pipelines.storage import publish
 
 BATCH_BYTES = 8 << 20
+
+CODE = (
+    "pipelines.extract",
+    "pipelines.sources",
+    "pipelines.crawl.content_coding",
+    "pipelines.crawl.links",
+    "pipelines.crawl.url",
+    "pipelines.licence_link",
+    "pipelines.robots",
+    "pipelines.training_consent",
+    "pipelines.steps.extract",
+)
+"""Modules whose source decides what is extracted."""
 
 RAW_SCHEMA = pa.schema(
     [
@@ -116,11 +130,15 @@ def extract(batch: pa.Table) -> pa.Table:
                 if found.title and "title" not in metadata:
                     metadata["title"] = found.title
                 metadata["extractor"] = found.engine
+                if found.license_link:
+                    metadata["license_link"] = found.license_link
                 row |= {"text": found.text, "metadata": canonical_json(metadata)}
-                for name in ("meta_robots", "reservation"):
-                    stated = getattr(found, name)
-                    if stated and row["rights"] is not None and row["rights"][name] is None:
-                        row["rights"][name] = stated
+                if row["rights"] is not None:
+                    row["rights"]["meta_robots"] = row["rights"]["meta_robots"] or found.meta_robots
+                    # TDMRep, "Processing priority": what the page says stands above its header and the site's file.
+                    row["rights"]["reservation"] = found.reservation or row["rights"]["reservation"]
+                if found.license_link:
+                    row["license"] = row["license"] or spdx_of(found.license_link)
         rows.append(row)
     return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
@@ -205,7 +223,7 @@ def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], par
 
     return steps.perform(
         step,
-        code=("pipelines.extract", "pipelines.sources", "pipelines.crawl.content_coding", "pipelines.steps.extract"),
+        code=CODE,
         parameters={"source": parameters, "partitions": partitions},
         inputs=map(str, about["units"]),
         body=body,

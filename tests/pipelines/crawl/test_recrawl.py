@@ -40,6 +40,7 @@ def _page(*links: str, text: str, tag: str | None = None, modified: str | None =
 def _config(site: LoopbackSite, **fields: object) -> CrawlConfig:
     hosts = dict.fromkeys(("h.test", "two.test"), site.address)
     values = {"seeds": ["http://h.test/"], "delay": 0.0, "connect_to": hosts, "timeout": 2.0, "max_retries": 0}
+    values |= {"tdmrep": False, "adaptive_delay": 0.0}
     return CrawlConfig.model_validate({**values, **fields})
 
 

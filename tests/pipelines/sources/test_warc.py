@@ -138,6 +138,7 @@ def test_rights_travel_with_the_record(tmp_path: Path) -> None:
         "x_robots_tag": "noai, otherbot: noindex",
         "meta_robots": None,
         "reservation": "tdm-reservation: 1; tdm-policy: https://h.test/policy.json",
+        "training": None,
     }
     assert record.fetched_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
