@@ -98,7 +98,9 @@ def _known(error: Exception) -> bool:
 
 
 def _extra(module: str) -> str:
-    half = "train" if module.partition(".")[0] == "torch" else "curate"
+    extras = {"torch": "train", "mwparserfromhell": "wiki", "py7zr": "stackexchange"}
+    extras |= dict.fromkeys(("dulwich", "detect_secrets"), "code")
+    half = extras.get(module.partition(".")[0], "curate")
     return f"install it with  pip install -c constraints.txt '.[{half}]'"
 
 

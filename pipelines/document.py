@@ -40,7 +40,7 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 
 
-def document_id(source: str, uri: str, content: bytes) -> str:
+def document_id(source: str, uri: str, content: bytes | memoryview) -> str:
     """Return the record's id: 32 hex digits of xxh3-128 over source name, uri and content digest.
 
     The content enters as its own xxh3-128 digest, so that an id can be recomputed from a stored digest.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 
-from pipelines import storage
 from pipelines.recipe import Recipe
 from pipelines.recipe_errors import nearest
+from pipelines.sources.files import exists
 
 Place = Callable[..., str]
 
@@ -110,7 +110,7 @@ def _paths(recipe: Recipe, place: Place) -> list[str]:
     found: list[str] = []
     for index, source in enumerate(recipe.sources):
         for position, path in enumerate(getattr(source, "paths", ())):
-            if not storage.exists(path) and not storage.files_below(path):
+            if not exists(path):
                 found.append(f"{place('sources', index, 'paths', position)}: {path}: no such file or folder")
         for position, package in enumerate(getattr(source, "packages", ())):
             try:

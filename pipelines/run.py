@@ -16,6 +16,7 @@ from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
 from pipelines.recipe import Recipe
 from pipelines.sources.crawl import CrawlSource
+from pipelines.sources.raw import GivesTables
 from pipelines.sources.record import Source
 from pipelines.steps.step import Finished, RunFailed, Steps, library_versions
 from pipelines.storage import (
@@ -122,7 +123,7 @@ def flow(run: Run) -> Made:
     recipe, steps = run.recipe, run.steps
     extracted: list[Finished] = []
     for source in map(recipe.with_tokens, recipe.sources):
-        reader: Source = _recorded(run, source) if isinstance(source, CrawlSource) else source
+        reader: Source | GivesTables = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
         done = extract.run(steps, source.name, reader, parameters, recipe.partitions)
         run.inputs[source.name] = done.digest

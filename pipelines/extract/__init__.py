@@ -6,10 +6,13 @@ import re
 
 from pipelines.extract.extraction import Extraction, ExtractionError
 
-__all__ = ["ENGINES", "Extraction", "ExtractionError", "extract_body", "extract_html"]
+__all__ = ["ENGINES", "HTML_PARTS", "Extraction", "ExtractionError", "extract_body", "extract_html"]
 
 ENGINES = ("auto", "trafilatura")
 """Names of the HTML engines; "auto" is trafilatura with the settings of `extract/trafilatura.py`."""
+
+HTML_PARTS = "application/x-html-parts+json"
+"""Media type of pages that are all content (chapters of a book, posts of a thread): see `extract/html_parts.py`."""
 
 _HTML = ("text/html", "application/xhtml+xml")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
@@ -53,6 +56,18 @@ def extract_body(body: bytes, content_type: str, url: str | None = None, engine:
     charset = match.group(1) if match else None
     if media_type in _HTML:
         return extract_html(body, url, engine, charset)
+    if media_type == "text/x-wiki":
+        from pipelines.extract.wikitext import read_wikitext
+
+        return read_wikitext(body, content_type)
+    if media_type == "application/x-tex":
+        from pipelines.extract.latex import read_latex
+
+        return read_latex(body)
+    if media_type == HTML_PARTS:
+        from pipelines.extract.html_parts import read_parts
+
+        return read_parts(body)
     if media_type.startswith("text/") or media_type in ("application/x-python-code", "application/json"):
         from pipelines.extract.text import read_text
 

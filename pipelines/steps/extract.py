@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.document import DOCUMENT_SCHEMA, RIGHTS_TYPE, canonical_json, document_id
+from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.licence_link import spdx_of
+from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
 from pipelines.storage import publish
@@ -35,25 +37,6 @@ CODE = (
 )
 """Modules whose source decides what is extracted."""
 
-RAW_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("uri", pa.string()),
-        pa.field("source", pa.string()),
-        pa.field("kind", pa.string()),
-        pa.field("content_type", pa.string()),
-        pa.field("body", pa.large_binary()),
-        pa.field("fetched_at", pa.timestamp("us", tz="UTC")),
-        pa.field("license", pa.string()),
-        pa.field("rights", RIGHTS_TYPE),
-        pa.field("metadata", pa.string()),
-        pa.field("verdict", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("evidence", pa.string()),
-    ]
-)
-"""A record as read: `body` is what the extractor sees; records already refused or failed have none."""
-
 EXTRACTED_SCHEMA = pa.schema(
     [field.with_nullable(True) for field in DOCUMENT_SCHEMA]
     + [pa.field("verdict", pa.string()), pa.field("reason", pa.string()), pa.field("evidence", pa.string())]
@@ -67,11 +50,15 @@ class ReadSource:
     """Reads the records of one unit in tables of about BATCH_BYTES."""
 
     name: str
-    source: Source
+    source: Source | GivesTables
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of RAW_SCHEMA."""
         unit: Unit = shard.payload
+        if isinstance(self.source, GivesTables):
+            yield from self.source.tables(unit)
+            yield RAW_SCHEMA.empty_table()
+            return
         rows: list[dict[str, Any]] = []
         size = 0
         for outcome in self.source.read(unit):
@@ -110,7 +97,41 @@ class ReadSource:
 
 
 def extract(batch: pa.Table) -> pa.Table:
-    """Extract the text of raw records; RAW_SCHEMA in, EXTRACTED_SCHEMA out, a row for a row."""
+    """Extract the text of raw records; RAW_SCHEMA in, EXTRACTED_SCHEMA out, a row for a row.
+
+    Texts that are ready (those of tables) are taken by columns, unless there is something to be said about one of them.
+    """
+    ready = pc.and_(pc.equal(batch["verdict"], KEPT), pc.fill_null(pc.equal(batch["content_type"], READY), False))
+    if not pc.any(ready).as_py():
+        return _extract_each(batch)
+    ready = ready.combine_chunks()
+    given = batch.filter(ready)
+    text, good = plain_texts(given["body"].combine_chunks())
+    done = _taken(given.filter(good), text.filter(good))
+    if done.num_rows == batch.num_rows:
+        return done
+    # The others one by one; then all in the order in which they came.
+    number = pa.array(np.arange(batch.num_rows))
+    taken = number.filter(ready).filter(good)
+    rest = number.filter(pc.invert(pc.is_in(number, taken)))
+    both = pa.concat_tables([done, _extract_each(batch.take(rest))])
+    return both.take(pc.sort_indices(pa.concat_arrays([taken, rest])))
+
+
+def _taken(batch: pa.Table, text: pa.Array) -> pa.Table:
+    """Records whose text is as it shall be."""
+    columns = [
+        text if field.name == "text" else batch[field.name] if field.name in batch.schema.names else None
+        for field in EXTRACTED_SCHEMA
+    ]
+    filled = [
+        pa.nulls(len(text), field.type) if column is None else column
+        for field, column in zip(EXTRACTED_SCHEMA, columns, strict=True)
+    ]
+    return pa.table(filled, schema=EXTRACTED_SCHEMA)
+
+
+def _extract_each(batch: pa.Table) -> pa.Table:
     from pipelines.extract import ExtractionError, extract_body
 
     rows: list[dict[str, Any]] = []
@@ -179,7 +200,7 @@ class Faults:
         return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
-def run(steps: Steps, name: str, source: Source, parameters: dict[str, Any], partitions: int) -> Finished:
+def run(steps: Steps, name: str, source: Source | GivesTables, parameters: dict[str, Any], partitions: int) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
     What a unit gave is kept beside the documents (`rows`), so that a later run with more units, or other ones, extracts
