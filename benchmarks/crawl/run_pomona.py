@@ -31,6 +31,7 @@ def main() -> int:
         connect_to=places,
         user_agent="PomonaBench/0.1",
         max_retries=0,
+        adaptive_delay=0,  # as Scrapy is asked
     )
     started = time.perf_counter()
     summary = crawl(config, asked.out)
