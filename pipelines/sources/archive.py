@@ -11,6 +11,7 @@ searching from the middle: compressed or quoted content can hold bytes that look
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -105,6 +106,16 @@ def borders(stream: Stream) -> Iterator[tuple[int, bool]]:
     for _ in _items(source, 0, False, note):
         yield from ((border, source.packed) for border in found)
         found.clear()
+
+
+def begins_record(data: bytes) -> bool:
+    """Whether stored bytes, gzip or not, begin like a record; of a member its first kilobytes are enough."""
+    if not data.startswith(b"\x1f\x8b"):
+        return _begins(data)
+    try:
+        return _begins(zlib.decompressobj(31).decompress(data, 4096))
+    except zlib.error:
+        return False
 
 
 def _items(

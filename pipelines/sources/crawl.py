@@ -11,11 +11,12 @@ from pydantic import Field
 
 from pipelines.crawl.config import CrawlConfig
 from pipelines.crawl.folder import MANIFEST, PAGES, read_manifest
+from pipelines.sources.archive_outcomes import HTML_TYPES, MAX_RECORD_BYTES
 from pipelines.sources.record import Outcome, Unit
 from pipelines.sources.robots_snapshot import RobotsCheck
 from pipelines.sources.source import SourceFields
 from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
-from pipelines.sources.warc import HTML_TYPES, MAX_RECORD_BYTES, checked_units, read_place
+from pipelines.sources.warc import checked_units, read_place
 from pipelines.training_consent import NOTED, expand
 
 

@@ -1,6 +1,7 @@
 """Robots.txt files as they once were, to check pages from elsewhere against.
 
-A snapshot is one of: the folder of a finished crawl; a WARC file or a folder of them (Common Crawl's `robotstxt` set);
+A snapshot is one of: the folder of a finished crawl; a WARC file, a folder of them or a list of them (Common Crawl's
+`robotstxt` set and its `robotstxt.paths.gz`);
 JSON lines; or a folder with `<host>/robots.txt` or `<host>.txt` files. A line of JSON has `url`, `origin` or `host`,
 and may have `status` (200), `body` (text) or `body_base64`, `fetched_at` (ISO 8601) and `digest` (SHA-256 of the body).
 Of several answers for one site the newest counts, and one that could be used (status below 500) before one that could
@@ -28,6 +29,8 @@ from pipelines.crawl.folder import MANIFEST, ROBOTS, read_manifest
 from pipelines.crawl.url import host_of, normalise, origin_of, resolve
 from pipelines.robots import MAX_BODY, RobotsFile
 from pipelines.sources.archive import ArchiveRecord, read_archive
+from pipelines.sources.archive_list import Take, is_list, listed
+from pipelines.sources.files import Found
 from pipelines.sources.http_message import BadHttpError, HttpMessage
 from pipelines.training_consent import NOTED, TrainingRules, noted
 
@@ -122,6 +125,8 @@ class RobotsCheck:
         missing: what becomes of pages of sites that the snapshot does not have.
         tokens: those that stand for training, in lower case.
         decides: False where only the tokens are looked up, because the crawl itself obeyed robots.txt.
+        base: what the names lie below where the snapshot is a list of archives.
+        match: pattern of the names that are read of such a list; None: all.
     """
 
     place: Path
@@ -129,6 +134,16 @@ class RobotsCheck:
     missing: Missing = "keep"
     tokens: tuple[str, ...] = NOTED
     decides: bool = True
+    base: Path | None = None
+    match: str | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot, read once in a process.
+
+        Raises:
+            FileNotFoundError, ValueError: see `load`.
+        """
+        return load(self.place, self.base, self.match)
 
     def judge(self) -> Callable[[str], Judgement]:
         """A function that says what the snapshot has on an address.
@@ -136,7 +151,7 @@ class RobotsCheck:
         Raises:
             FileNotFoundError, ValueError: see `load`.
         """
-        snapshot = load(self.place)
+        snapshot = self.snapshot()
 
         def judge(uri: str) -> Judgement:
             url = normalise(uri)
@@ -150,16 +165,32 @@ class RobotsCheck:
         return judge
 
 
-def load(place: Path) -> Snapshot:
+def load(place: Path, base: Path | None = None, match: str | None = None) -> Snapshot:
     """Read a snapshot, or give the one that this process has read.
+
+    Args:
+        place: where it is; a list of archives (Common Crawl's `robotstxt.paths.gz`) stands for those.
+        base: what the names of a list lie below.
+        match: pattern of the names that are read of a list.
 
     Raises:
         FileNotFoundError: nothing is there, or no file of a kind that is known.
+        SourceError: a list is damaged.
         ValueError: a line of JSON is not as it should be (the message names it).
     """
+    if is_list(place):
+        if base is None:
+            raise ValueError(f"{place}: a list of archives needs 'base', the address that its names lie below")
+        # Hundreds of files of an archive that does not change: they are not asked for their dates each time.
+        return _loaded(tuple((str(file.path), file.name, 0, 0.0) for file in _listed(place, base, match)))
     files = _files(place)
     stamp = tuple((str(file), name, storage.size(file) or 0, storage.modified(file)) for file, name in files)
     return _loaded(stamp)
+
+
+@lru_cache(maxsize=4)
+def _listed(place: Path, base: Path, match: str | None) -> tuple[Found, ...]:
+    return tuple(listed(place, base, Take(match=match), "robots"))
 
 
 @lru_cache(maxsize=4)

@@ -14,16 +14,22 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from pipelines import storage
 from pipelines.document import canonical_json
 from pipelines.sources.archive import WHOLE, Span, borders
 from pipelines.sources.archive_input import Stream
-from pipelines.sources.record import Unit
+from pipelines.sources.files import Found
+from pipelines.sources.record import Failure, Unit
+from pipelines.storage.ranges import version
 
 SPLIT_BYTES = 64 << 20
 """Stored bytes of an archive file that one unit holds, about."""
+
+
+_ASKED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,44 @@ def _units(file: ArchiveFile, split_bytes: int) -> list[Unit]:
         return [_unit(file, file.sha256 or storage.sha256(file.path), size, WHOLE)]
     digest, spans = spans_of(file.path, size, split_bytes)
     return [_unit(file, digest, size, span) for span in spans]
+
+
+def listed_units(files: Sequence[Found], split_bytes: int) -> list[Unit]:
+    """The units of files that a list names, in order; one that is not there is a unit too, so that it is counted.
+
+    Files on a store are known by address, size and the store's tag, not by their content: a segment of Common Crawl has
+    900 of a gigabyte, and is not read to find out whether it was read. Each is one unit.
+    """
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
+        versions = list(threads.map(lambda file: version(file.path), files))
+    here = [
+        ArchiveFile(file.path, file.name)
+        for file, found in zip(files, versions, strict=True)
+        if found is not None and not storage.is_remote(file.path)
+    ]
+    known = {name: list(units) for name, units in groupby(archive_units(here, split_bytes), _file_of)}
+    made: list[Unit] = []
+    for file, found in zip(files, versions, strict=True):
+        if found is None:
+            payload = canonical_json({"missing": file.name})
+            made.append(Unit(file.name, hashlib.sha256(payload.encode()).hexdigest(), 0, payload))
+        elif storage.is_remote(file.path):
+            said = canonical_json([str(file.path), found.size, found.tag])
+            place = Place(file.path, file.name)
+            made.append(Unit(file.name, hashlib.sha256(said.encode()).hexdigest(), found.size or 0, place.text()))
+        else:
+            made += known[file.name]
+    return made
+
+
+def missing_file(name: str) -> Failure:
+    """What becomes of a file that a list names and that is not there."""
+    evidence = {"file": name, "detail": "the list of paths names this archive, and it is not there"}
+    return Failure(name, b"", "missing-file", evidence)
+
+
+def _file_of(unit: Unit) -> str:
+    return Place.of(unit.payload).name
 
 
 def spans_of(path: Path, size: int, split_bytes: int) -> tuple[str, Sequence[Span]]:

@@ -13,9 +13,9 @@ import pyarrow.types as pt
 from pipelines.document import RIGHTS_TYPE
 from pipelines.ledger import FAILED, KEPT
 from pipelines.sources import arrow_json
+from pipelines.sources.archive_outcomes import fetched_at
 from pipelines.sources.licence_statement import spdx
 from pipelines.sources.raw import RAW_SCHEMA, READY, ids
-from pipelines.sources.warc import fetched_at
 
 MOMENT = pa.timestamp("us", tz="UTC")
 # What Arrow and Python read as the same moment; all else is left to Python.

@@ -1,46 +1,36 @@
-"""Web archives as a source: the HTTP responses of WARC and ARC files, plain or gzipped.
+"""Web archives as a source: the HTTP responses of WARC and ARC files, plain or gzipped, and the texts of WET files.
 
-Only `response` records are records of the source. `request`, `warcinfo` and `metadata` records describe those and are
-not counted; the rest hold content that Pomona does not read (`resource`, `conversion`, `revisit` ...) and are
-dropped, each with its type. Every damaged place is one failure that names the file and the byte.
+`response` records are records of the source, and where it asks for them `conversion` records: texts that are taken as
+they are. Files are named one by one, by lists of paths (see `archive_list`), or record by record by an index (see
+`archive_index`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines import storage
-from pipelines.crawl.content_coding import ContentCodingError, decode_content
-from pipelines.crawl.links import links_in_header
-from pipelines.crawl.record_fields import TDM_FIELD, TRAINING_FIELD
-from pipelines.licence_link import spdx_of
-from pipelines.sources.archive import WHOLE, ArchiveRecord, Span, read_archive
-from pipelines.sources.archive_input import Damage
-from pipelines.sources.http_message import BadHttpError, HttpMessage
-from pipelines.sources.record import Failure, Outcome, Record, Refusal, Rights, Unit
-from pipelines.sources.robots_snapshot import Judgement, Missing, RobotsCheck, load
+from pipelines.sources.archive_index import Select
+from pipelines.sources.archive_list import Take, is_list, listed
+from pipelines.sources.archive_outcomes import HTML_TYPES, MAX_RECORD_BYTES, ArchiveReader
+from pipelines.sources.archive_ranges import index_units, read_problems, read_ranges
+from pipelines.sources.files import find
+from pipelines.sources.record import Outcome, Unit
+from pipelines.sources.robots_snapshot import Missing, RobotsCheck
 from pipelines.sources.source import Location, SourceFields
-from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units
-from pipelines.training_consent import NOTED, expand, noted
+from pipelines.sources.split import SPLIT_BYTES, ArchiveFile, Place, archive_units, listed_units, missing_file
+from pipelines.training_consent import NOTED, expand
 
-MAX_RECORD_BYTES = 20_000_000
-"""Longest page in bytes, as stored and when decoded."""
-
-HTML_TYPES = ("text/html", "application/xhtml+xml")
-
-_DESCRIBING = frozenset({"request", "warcinfo", "metadata"})
-_MARKUP = re.compile(
-    rb"\s*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1)\b", re.I | re.S
-)
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w:.-]+)", re.I)
+ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz")
+WET = (".wet", ".wet.gz")
+INDEX_SUFFIXES = (".cdxj", ".cdx", ".parquet")
 
 
 class WarcSource(SourceFields):
@@ -48,13 +38,29 @@ class WarcSource(SourceFields):
 
     type: Literal["warc"] = "warc"
     paths: Annotated[
-        tuple[Location, ...], Field(min_length=1, description="Files, or folders of *.warc* and *.arc* files.")
-    ]
+        tuple[Location, ...], Field(description="Files, or folders of *.warc*, *.arc* and *.wet* files.")
+    ] = ()
+    paths_file: Annotated[Location | None, Field(description="A list of files below `base`: warc.paths.gz.")] = None
+    take: Annotated[Take, Field(description="Which files of the list are read.")] = Take()
+    index: Annotated[
+        tuple[Location, ...], Field(description="CDXJ, CDX or Parquet indexes: only the records they name are read.")
+    ] = ()
+    select: Annotated[Select, Field(description="Which entries of the indexes are read.")] = Select()
+    base: Annotated[
+        Location | None, Field(description="What names in lists and indexes lie below: s3://commoncrawl/, a folder.")
+    ] = None
+    records: Annotated[
+        tuple[Literal["response", "conversion"], ...],
+        Field(min_length=1, description="Types of records that are read; WET files have conversions."),
+    ] = ("response",)
     max_record_bytes: Annotated[int, Field(ge=1)] = MAX_RECORD_BYTES
     content_types: tuple[str, ...] = (*HTML_TYPES, "text/plain")
     license: Annotated[str | None, Field(description="SPDX licence of all pages, where one is known.")] = None
     robots: Annotated[
         Location | None, Field(description="A snapshot of robots.txt files to check the pages against once more.")
+    ] = None
+    robots_match: Annotated[
+        str | None, Field(description="Which files are read where `robots` is a list: a pattern of their names.")
     ] = None
     robots_agent: Annotated[
         str, Field(pattern=r"^[A-Za-z_-]+$", description="Product token whose rules in the snapshot decide.")
@@ -70,43 +76,96 @@ class WarcSource(SourceFields):
         SPLIT_BYTES
     )
 
+    @model_validator(mode="after")
+    def _input(self) -> Self:
+        lists = [path for path in self.paths if is_list(path)]
+        if lists:
+            raise ValueError(f"{lists[0]} is a list of paths: give it as 'paths_file', with 'base'")
+        if not self.paths and self.paths_file is None and not self.index:
+            raise ValueError("nothing to read: give 'paths', 'paths_file' or 'index'")
+        if self.base is None and (
+            self.paths_file is not None or self.index or (self.robots is not None and is_list(self.robots))
+        ):
+            raise ValueError(
+                "lists and indexes name files below 'base': give it, a folder or an address such as "
+                "https://data.commoncrawl.org/"
+            )
+        if self.take != Take() and self.paths_file is None:
+            raise ValueError("'take' chooses from a list of paths: give 'paths_file'")
+        if self.select != Select() and not self.index:
+            raise ValueError("'select' chooses from an index: give 'index'")
+        if self.robots_match is not None and (self.robots is None or not is_list(self.robots)):
+            raise ValueError("'robots_match' chooses from a list: give one as 'robots', such as robotstxt.paths.gz")
+        return self
+
     def units(self) -> list[Unit]:
-        """The files, ordered by path; one longer than `split_bytes` is several units.
+        """The files in the order of `paths`, of the list, then what the indexes select, in the order of names.
+
+        A file longer than `split_bytes` is several units, but for one of a list on a store: its units would have to be
+        found by reading it whole.
 
         Raises:
-            FileNotFoundError: a path does not exist, or a folder holds no archive.
+            FileNotFoundError: a path, a list or an index does not exist, or a folder holds no archive.
+            SourceError: a list or an index cannot be used.
         """
+        units = archive_units(_uniquely_named(self._files()), self.split_bytes)
+        if self.base is not None:
+            if self.paths_file is not None:
+                files = listed(self.paths_file, self.base, self.take, f"sources.{self.name}.paths_file")
+                units += listed_units(files, self.split_bytes)
+            if self.index:
+                indexes = find(self.index, INDEX_SUFFIXES, f"sources.{self.name}.index")
+                named = [(found.path, found.name) for found in indexes]
+                units += index_units(named, self.base, self.select, self.split_bytes)
+        return checked_units(_told_apart(units), self._check())
+
+    def read(self, unit: Unit) -> Iterator[Outcome]:
+        """The outcomes of one unit, in its file's order."""
+        payload: dict[str, Any] = json.loads(unit.payload)
+        if "index" in payload:
+            return read_problems(payload, self.select)
+        if "missing" in payload:
+            return iter([missing_file(payload["missing"])])
+        if "ranges" in payload:
+            reader = self._reader("")
+            return read_ranges(payload, self.max_record_bytes, reader.outcomes())
+        place = Place.of(unit.payload)
+        return self._reader(place.name).read(place.path, place.span, place.without)
+
+    def _files(self) -> list[tuple[Path, str]]:
         files: list[tuple[Path, str]] = []
+        suffixes = (*ARCHIVES, *WET) if "conversion" in self.records else ARCHIVES
         for path in self.paths:
             if storage.exists(path) if storage.is_remote(path) else path.is_file():
                 files.append((path, path.name))
                 continue
             below = storage.files_below(path)
-            found = [(file, name) for file, name in below if _is_archive(name)]
+            found = [(file, name) for file, name in below if name.lower().endswith(suffixes)]
             if not found and not below and not path.exists():
                 raise FileNotFoundError(f"{path}: no such file or folder (sources.{self.name}.paths)")
             if not found:
-                raise FileNotFoundError(f"{path}: no *.warc, *.warc.gz, *.arc or *.arc.gz file in this folder")
+                expected = ", ".join(f"*{suffix}" for suffix in suffixes)
+                raise FileNotFoundError(f"{path}: no {expected} file in this folder")
             files.extend(found)
-        return checked_units(archive_units(_uniquely_named(files), self.split_bytes), self._check())
+        return files
 
-    def read(self, unit: Unit) -> Iterator[Outcome]:
-        """The outcomes of one unit, in its file's order."""
-        place = Place.of(unit.payload)
-        return read_place(place, self.max_record_bytes, self.content_types, self.license, self._check())
+    def _reader(self, name: str) -> ArchiveReader:
+        return ArchiveReader(name, self.max_record_bytes, self.content_types, self.license, self._check(), self.records)
 
     def _check(self) -> RobotsCheck | None:
         if self.robots is None:
             return None
         tokens = expand((*NOTED, *self.training_tokens))
-        return RobotsCheck(self.robots, self.robots_agent, self.robots_missing, tokens)
+        return RobotsCheck(
+            self.robots, self.robots_agent, self.robots_missing, tokens, True, self.base, self.robots_match
+        )
 
 
 def checked_units(units: list[Unit], check: RobotsCheck | None) -> list[Unit]:
     """Units whose digests cover the robots.txt files that their pages are checked against, too."""
     if check is None:
         return units
-    snapshot = load(check.place).digest
+    snapshot = check.snapshot().digest
     digests = (hashlib.sha256(f"{unit.digest} {snapshot}".encode()).hexdigest() for unit in units)
     return [replace(unit, digest=digest) for unit, digest in zip(units, digests, strict=True)]
 
@@ -123,135 +182,6 @@ def read_place(
     return reader.read(place.path, place.span, place.without)
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveReader:
-    """Turns an archive's records into outcomes; `name` stands for the file in what is reported.
-
-    With a `check`, pages that its snapshot refuses are dropped, and the others' rights say what it allowed them by.
-    """
-
-    name: str
-    max_record_bytes: int = MAX_RECORD_BYTES
-    content_types: tuple[str, ...] = HTML_TYPES
-    license: str | None = None
-    check: RobotsCheck | None = None
-
-    def read(self, path: Path, span: Span = WHOLE, without: Set[int] = frozenset()) -> Iterator[Outcome]:
-        """The outcomes of a file, in its order; never raises for what the bytes are.
-
-        Args:
-            path: the file.
-            span: the part of it that is read.
-            without: offsets of records that are passed over.
-        """
-        places: dict[int, int] = {}
-        judge = None if self.check is None else self.check.judge()
-        with storage.open_read(path) as stream:
-            # A block is a header and a body: the header gets room of its own, so that the limit is the body's.
-            for found in read_archive(stream, self.max_record_bytes + (1 << 16), span):
-                if isinstance(found, Damage):
-                    evidence = {"file": self.name, "offset": found.offset, "detail": found.detail}
-                    # A gzip member can hold several damaged places; each is a record of its own in the ledger.
-                    places[found.offset] = places.get(found.offset, 0) + 1
-                    again = f"~{places[found.offset]}" if places[found.offset] > 1 else ""
-                    yield Failure(f"{self.name}#offset={found.offset}{again}", b"", "damaged-archive", evidence)
-                elif found.kind not in _DESCRIBING and found.offset not in without:
-                    yield self._outcome(found, judge)
-
-    def _outcome(self, record: ArchiveRecord, judge: Callable[[str], Judgement] | None) -> Outcome:
-        place = {"file": self.name, "offset": record.offset}
-        uri = record.uri or f"{self.name}#offset={record.offset}"
-        if record.kind != "response":
-            return Refusal(uri, record.block or b"", "not-a-response", {**place, "type": record.kind})
-        if record.block is None:
-            return Failure(uri, b"", "too-large", {**place, "bytes": record.length, "limit": self.max_record_bytes})
-        if not record.headers.get("content-type", "application/http").lower().startswith("application/http"):
-            return Refusal(uri, record.block, "not-html", {**place, "content_type": record.headers["content-type"]})
-        try:
-            message = HttpMessage.parse(record.block)
-        except BadHttpError as error:
-            return Failure(uri, record.block, "bad-http", {**place, "detail": str(error)})
-        if message.status != 200:
-            return Refusal(uri, message.body, "http-status", {**place, "status": message.status})
-        if message.media_type and message.media_type not in self.content_types:
-            return Refusal(uri, message.body, "not-html", {**place, "content_type": message.headers["content-type"]})
-        rights = _rights(record, message)
-        if self.check is not None and judge is not None:
-            said = judge(uri)
-            if self.check.decides and not said.allowed:
-                evidence = {"rule": said.rule, "robots_digest": said.digest, "robots_date": said.date}
-                return Refusal(uri, message.body, "robots-refused", {**place, "agent": self.check.agent, **evidence})
-            rights = replace(rights, training=said.training)
-            if self.check.decides:
-                rights = replace(rights, robots_rule=said.rule, robots_digest=said.digest)
-        try:
-            body = decode_content(message.body, message.headers.get("content-encoding"), self.max_record_bytes)
-        except ContentCodingError as error:
-            return Failure(uri, message.body, error.reason, {**place, "detail": str(error)})
-        if not message.media_type and not _MARKUP.match(body[:8192]):
-            return Refusal(uri, message.body, "not-html", {**place, "content_type": None})
-        return Record(
-            uri=uri,
-            content=message.body,
-            body=body,
-            content_type=_content_type(message),
-            kind="web",
-            license=self.license or _licence(message),
-            fetched_at=fetched_at(record.headers.get("warc-date", "")),
-            rights=rights,
-            metadata={"archive": self.name, "offset": record.offset, **_licence_link(message)},
-        )
-
-
-def fetched_at(date: str) -> datetime | None:
-    """A WARC-Date (ISO 8601, any precision) or an ARC date (yyyymmddhhmmss) as UTC; None where it is neither."""
-    digits = date.strip()
-    try:
-        if digits.isdecimal():
-            return datetime.strptime(digits[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", digits.replace("Z", "+00:00")))
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _content_type(message: HttpMessage) -> str:
-    """Media type and charset only, as the extractor needs them."""
-    charset = _CHARSET.search(message.headers.get("content-type", ""))
-    media_type = message.media_type or "text/html"
-    return f"{media_type}; charset={charset.group(1).lower()}" if charset else media_type
-
-
-def _rights(record: ArchiveRecord, message: HttpMessage) -> Rights:
-    """What our crawler wrote beside the record about robots.txt, and what the site's own header fields say."""
-    digest = record.headers.get("x-pomona-robots-digest")
-    # TDMRep, "Processing priority": the answer's own fields stand above the site's file.
-    reservation = "; ".join(
-        f"{name}: {message.headers[name]}" for name in ("tdm-reservation", "tdm-policy") if name in message.headers
-    ) or record.headers.get(TDM_FIELD.lower(), "")
-    return Rights(
-        robots_rule=record.headers.get("x-pomona-robots-rule"),
-        robots_digest=digest.removeprefix("sha256:") if digest else None,
-        x_robots_tag=message.headers.get("x-robots-tag"),
-        reservation=reservation or None,
-        training=noted(record.headers.get(TRAINING_FIELD.lower())),
-    )
-
-
-def _licence_link(message: HttpMessage) -> dict[str, str]:
-    """The licence that the Link header field names (RFC 4946), as metadata."""
-    links = links_in_header(message.headers.get("link"), "license")
-    return {"license_link": links[0]} if links else {}
-
-
-def _licence(message: HttpMessage) -> str | None:
-    return spdx_of(_licence_link(message).get("license_link", ""))
-
-
-def _is_archive(name: str) -> bool:
-    return name.lower().endswith((".warc", ".warc.gz", ".arc", ".arc.gz"))
-
-
 def _uniquely_named(files: list[tuple[Path, str]]) -> list[ArchiveFile]:
     """Files of one name from several folders are told apart by a number."""
     seen: dict[str, int] = {}
@@ -260,4 +190,14 @@ def _uniquely_named(files: list[tuple[Path, str]]) -> list[ArchiveFile]:
         seen[name] = seen.get(name, 0) + 1
         again = f"~{seen[name]}" if seen[name] > 1 else ""
         named.append(ArchiveFile(path, name + again))
+    return named
+
+
+def _told_apart(units: list[Unit]) -> list[Unit]:
+    """Units of one name, from a list and from a folder, are told apart by a number."""
+    seen: dict[str, int] = {}
+    named: list[Unit] = []
+    for unit in units:
+        seen[unit.name] = seen.get(unit.name, 0) + 1
+        named.append(replace(unit, name=f"{unit.name}~{seen[unit.name]}") if seen[unit.name] > 1 else unit)
     return named

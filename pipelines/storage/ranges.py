@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.storage.remote import key_of, store_of
+from pipelines.storage.place import is_remote
+from pipelines.storage.remote import WebStore, key_of, store_of
 from pipelines.storage.retry import missing
 
 WHOLE = 1 << 20
@@ -23,9 +25,12 @@ class Ranges(io.RawIOBase):
         found = self._store.head(self._key)
         if found is None:
             raise missing(path)
-        # Whole where that is one request instead of many, and where the server may not know ranges.
-        apart = self._store.ranged and found.size is not None and found.size > WHOLE
-        self._whole = None if apart else self._store.read(self._key)
+        # Whole where that is one request instead of many, and where the server does not know ranges.
+        apart = found.size is not None and found.size > WHOLE
+        if apart and isinstance(self._store, WebStore):
+            self._whole = self._store.instead_of_a_part(self._key)
+        else:
+            self._whole = None if apart and self._store.ranged else self._store.read(self._key)
         self._size = len(self._whole) if self._whole is not None else found.size or 0
         self._at = 0
 
@@ -60,3 +65,32 @@ class Ranges(io.RawIOBase):
         data = self._whole[self._at : stop] if self._whole is not None else self._store.read(self._key, self._at, stop)
         self._at = stop
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file as it is now: its bytes (None where a store does not say), and what changes when it does."""
+
+    size: int | None
+    tag: str
+
+
+def version(path: Path) -> Version | None:
+    """Ask for a file without reading it; None where there is none. The tag of one on this machine is its date."""
+    if is_remote(path):
+        found = store_of(path).head(key_of(path))
+        return None if found is None else Version(found.size, found.tag or str(found.modified))
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Version(stat.st_size, str(stat.st_mtime_ns))
+
+
+def read_span(path: Path, start: int, stop: int) -> bytes:
+    """Read a file's bytes from `start` to before `stop`, which must lie in it. Raises FileNotFoundError."""
+    if is_remote(path):
+        return store_of(path).read(key_of(path), start, stop)
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(stop - start)

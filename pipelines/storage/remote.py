@@ -64,7 +64,7 @@ class Store:
             found: dict[str, Any] = self._fs.info(key)
             if found.get("type") == "directory":
                 return None
-            return Head(found.get("size"), "", _seconds(found))
+            return Head(found.get("size"), str(found.get("ETag", "")).strip('"'), _seconds(found))
 
         try:
             return self._retried("asking for the file", key, ask)
@@ -194,10 +194,30 @@ class Store:
 
 
 class WebStore(Store):
-    """Files of a web server: read only, and whole, since many servers know no ranges."""
+    """Files of a web server: read only; whole where the server knows no ranges, as many do not."""
 
     writable = False
     ranged = False
+
+    def read(self, key: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """Return a file's bytes, all or from `start` to before `stop`. Raises FileNotFoundError."""
+        if start is None or stop is None:
+            return super().read(key, start, stop)
+
+        def ask() -> bytes:
+            data: bytes = self._fs.cat_file(key, start=start, end=stop)
+            if len(data) >= stop and len(data) > stop - start:
+                return data[start:stop]  # a server that knows no ranges sends everything
+            if len(data) != stop - start:
+                raise Truncated(f"{self.url(key)}: {len(data)} bytes came of the {stop - start} asked for")
+            return data
+
+        return self._retried("reading", key, ask)
+
+    def instead_of_a_part(self, key: str) -> bytes | None:
+        """Ask for one byte: None where it comes, the whole file where the server sends that instead."""
+        data: bytes = self._retried("reading", key, lambda: self._fs.cat_file(key, start=0, end=1))
+        return None if len(data) == 1 else data
 
 
 def in_pieces(size: int, piece: int, do: Callable[[int, int, int], T]) -> list[T]:

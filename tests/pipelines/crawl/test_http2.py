@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pipelines.crawl.config import CrawlConfig
 from pipelines.crawl.fetch import Exchange, Fetcher, FetchError
 from pipelines.crawl.warc_writer import WarcWriter
+from pipelines.sources.archive_outcomes import ArchiveReader
 from pipelines.sources.record import Record
-from pipelines.sources.warc import ArchiveReader
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:

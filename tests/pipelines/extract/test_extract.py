@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pipelines.crawl.crawler import CrawlSummary
 from pipelines.extract import ExtractionError, extract_body, extract_html
+from pipelines.sources.archive_outcomes import ArchiveReader
 from pipelines.sources.crawl import RecordedCrawl
 from pipelines.sources.record import Record
-from pipelines.sources.warc import ArchiveReader
 
 ARTICLE = "<p>" + "The river rises in the hills above the town and runs past the old mill. " * 6 + "</p>"
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.sources.archive import borders
+from pipelines.sources.archive_outcomes import ArchiveReader
 from pipelines.sources.record import Failure, Outcome, Record, Unit
 from pipelines.sources.split import ArchiveFile, archive_units, spans_of
-from pipelines.sources.warc import ArchiveReader, WarcSource
+from pipelines.sources.warc import WarcSource
 
 TYPES = ("text/html", "text/plain")
 

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from pipelines.document import document_id
 from pipelines.extract.text import read_text
 from pipelines.sources import arrow_json
+from pipelines.sources.archive_outcomes import fetched_at
 from pipelines.sources.files import SourceError
 from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.table import TableSource
 from pipelines.sources.table_rows import moments
-from pipelines.sources.warc import fetched_at
 from pipelines.steps.extract import EXTRACTED_SCHEMA, ReadSource, extract
 
 TOPICS = dict(sorted(pydoc_data.topics.topics.items()))

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from warcio.archiveiterator import ArchiveIterator
 
 from pipelines.crawl.crawler import CrawlSummary
+from pipelines.extract import extract_body
 from pipelines.sources.archive import ArchiveRecord, read_archive
+from pipelines.sources.archive_outcomes import ArchiveReader, fetched_at
 from pipelines.sources.http_message import BadHttpError, HttpMessage
 from pipelines.sources.record import Failure, Outcome, Record, Refusal, Source
-from pipelines.sources.warc import ArchiveReader, WarcSource, fetched_at
+from pipelines.sources.warc import WarcSource
 
 
 def _key(outcome: Outcome) -> str:
@@ -204,3 +207,70 @@ def test_http_parser_raises_only_its_own(data: bytes, head: bytes) -> None:
     except BadHttpError:
         return
     assert message.status >= 0
+
+
+WET = "commoncrawl+whirlwind-python/whirlwind.warc.wet"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", [WET, f"{WET}.gz"])
+def test_texts_of_wet_are_taken_as_they_are(name: str, pomona_data: Path) -> None:
+    path = pomona_data / "warc" / name
+    source = WarcSource(name="wet", paths=(path,), records=("conversion",))
+    (unit,) = source.units()
+    (text,) = source.read(unit)
+    assert isinstance(text, Record)
+    with path.open("rb") as stream:
+        (block,) = [
+            record.content_stream().read() for record in ArchiveIterator(stream) if record.rec_type == "conversion"
+        ]
+    assert text.body == text.content == block
+    assert text.content_type == "text/plain; charset=utf-8"
+    assert text.uri == "https://an.wikipedia.org/wiki/Escopete"
+    assert text.fetched_at == datetime(2024, 5, 18, 1, 58, 10, tzinfo=UTC)
+    assert text.kind == "web"
+    assert text.metadata == {
+        "archive": path.name,
+        "offset": text.metadata["offset"],
+        "languages": "spa",
+        "refers_to": "<urn:uuid:2aabeff2-67f5-4608-8466-e87c6296e2b6>",
+    }
+    assert block.decode().startswith(extract_body(block, text.content_type, text.uri).text[:1000])
+    (dropped,) = _outcomes(path)
+    assert isinstance(dropped, Refusal)
+    assert (dropped.reason, dropped.evidence["type"]) == ("not-a-response", "conversion")
+
+
+@pytest.mark.data
+def test_a_folder_gives_pages_texts_or_both(pomona_data: Path) -> None:
+    folder = pomona_data / "warc/commoncrawl+whirlwind-python"
+
+    def read(*records: str) -> list[str]:
+        source = WarcSource.model_validate({"name": "w", "paths": [folder], "records": records})
+        outcomes = [one for unit in source.units() for one in source.read(unit)]
+        return [f"{_key(one)} {one.metadata['archive']}" if isinstance(one, Record) else _key(one) for one in outcomes]
+
+    pages = ["record whirlwind.warc", "record whirlwind.warc.gz"]
+    texts = ["record whirlwind.warc.wet", "record whirlwind.warc.wet.gz"]
+    assert read("response") == pages
+    assert read("response", "conversion") == pages + texts
+    assert read("conversion") == ["not-a-conversion"] * 2 + texts
+
+
+def test_conversions_obey_the_snapshot_and_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc.wet.gz"
+    with path.open("wb") as stream:
+        for number, kind in enumerate((b"text/plain", b"text/plain; charset=utf-8", b"application/json")):
+            head = b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://h.test/%d\r\n" % number
+            stream.write(gzip.compress(head + b"Content-Type: %s\r\nContent-Length: 4\r\n\r\ntext\r\n\r\n" % kind))
+    (tmp_path / "robots").mkdir()
+    (tmp_path / "robots/h.test.txt").write_text("User-agent: *\nDisallow: /1\n")
+    source = WarcSource(name="w", paths=(path,), records=("conversion",), robots=tmp_path / "robots")
+    (unit,) = source.units()
+    good, refused, other = source.read(unit)
+    assert isinstance(good, Record)
+    assert good.rights.robots_digest is not None
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "robots-refused"
+    assert isinstance(other, Refusal)
+    assert other.reason == "not-text"
