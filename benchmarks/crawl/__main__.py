@@ -19,6 +19,8 @@ from benchmarks.environments import BENCH, ROOT, NotInstalled, python_of
 from benchmarks.watch import CommandFailed, watched
 
 HERE = Path(__file__).parent
+NAMES = ("pomona", "scrapy", "scrapy-every-link")
+"""The crawlers. The last makes a request of every link, as in Scrapy's tutorial; it runs only where it is named."""
 WORK = BENCH / "crawl" / "work"
 SLACK = 0.0005
 """Seconds by which the server's clock may see requests closer than they were sent apart."""
@@ -38,17 +40,21 @@ def served(file: Path) -> Generator[tuple[int, dict[str, Any]]]:
             seen |= json.loads(server.stdout.readline() or "{}")
 
 
-def crawled(name: str, file: Path, delay: float) -> dict[str, Any]:
-    """One crawl by one crawler: its cost beside what the server saw."""
+def crawled(name: str, file: Path, hosts: int | None, delay: float, limit: float) -> dict[str, Any]:
+    """One crawl of so many hosts by one crawler, ended after `limit` seconds: its cost beside what the server saw."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     with served(file) as (port, seen):
         seeds = site.seeds(file, port)
+        seeds = seeds[:: max(1, len(seeds) // (hosts or len(seeds)))][:hosts]
         (WORK / "seeds.json").write_text(json.dumps(seeds), encoding="utf-8")
         arguments = ["--seeds", WORK / "seeds.json", "--delay", str(delay), "--hosts", str(len(seeds))]
-        if name == "scrapy":
+        arguments += ["--seconds", str(limit)]
+        command: Sequence[str | Path]
+        if name.startswith("scrapy"):
             python = python_of("scrapy", HERE / "requirements-scrapy.txt")
-            command: Sequence[str | Path] = [python, HERE / "run_scrapy.py", *arguments]
+            every = ["--every-link"] if name.endswith("every-link") else []
+            command = [python, HERE / "run_scrapy.py", *arguments, *every]
         else:
             command = [sys.executable, "-m", "benchmarks.crawl.run_pomona", *arguments, "--out", WORK / "crawl"]
         cost = watched(command, WORK / f"{name}.log", cwd=ROOT)
@@ -66,25 +72,30 @@ def crawled(name: str, file: Path, delay: float) -> dict[str, Any]:
         "hosts": seen["hosts"],
         "smallest_gap": min(gaps.values()),
         "too_soon": sum(gap < asked[host] - SLACK for host, gap in gaps.items()),
-        "slow_hosts_gap": min(gap for host, gap in gaps.items() if host in slow),
+        "slow_hosts_gap": min((gap for host, gap in gaps.items() if host in slow), default=0.0),
+        "finished": cost.said["seconds"] < limit,
     }
 
 
 def told(result: dict[str, Any]) -> str:
     """The result for a reader."""
     lines = [
-        f"{result['pages']:,} pages on {result['hosts']} hosts, {result['delay'] * 1000:g} ms between "
-        f"requests to a host "
+        f"{result['pages']:,} pages on {result['hosts']} hosts, {result['delay'] * 1000:g} ms between requests to one "
         f"({site.CRAWL_DELAY * 1000:g} ms where robots.txt asks for it); medians of {result['turns']}",
-        f"{'':10}{'pages/s':>9}{'CPU ms/page':>13}{'requests':>10}{'pages':>8}{'peak MiB':>10}{'smallest gap':>14}"
-        f"{'hosts asked too soon':>22}",
+        f"{'':18}{'seconds':>9}{'pages/s':>9}{'CPU s':>8}{'CPU ms/page':>13}{'requests':>10}{'pages':>8}"
+        f"{'peak MiB':>10}{'smallest gaps':>18}{'asked too soon':>16}",
     ]
     for name, one in result["medians"].items():
+        gaps = f"{one['smallest_gap'] * 1000:.1f}, {one['slow_hosts_gap'] * 1000:.1f} ms"
         lines.append(
-            f"{name:10}{one['distinct'] / one['seconds']:9.0f}{one['cpu_seconds'] / one['distinct'] * 1000:13.2f}"
-            f"{one['requests']:10,.0f}{one['distinct']:8,.0f}{one['peak_bytes'] / 2**20:10,.0f}"
-            f"{one['smallest_gap'] * 1000:11.1f} ms{one['too_soon']:22,.0f}"
+            f"{name:18}{one['seconds']:9.1f}{one['distinct'] / one['seconds']:9.0f}{one['cpu_seconds']:8.1f}"
+            f"{one['cpu_seconds'] / one['distinct'] * 1000:13.2f}{one['requests']:10,.0f}{one['distinct']:8,.0f}"
+            f"{one['peak_bytes'] / 2**20:10,.0f}{gaps:>18}{one['too_soon']:10,.0f} hosts"
         )
+        if not one["finished"]:
+            lines.append(
+                f"{name} was ended after {result['limit']:g} s; its figures are of the part that it had crawled"
+            )
     if "speed" in result:
         lines.append(
             f"Pomona over Scrapy: {result['speed']:.2f} times its pages/s, "
@@ -95,30 +106,35 @@ def told(result: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crawl", description=__doc__)
-    parser.add_argument("--turns", type=int, default=3, help="how often each is measured (default: 3)")
-    parser.add_argument("--delay", type=float, default=0.02, help="seconds between requests to a host (default: 0.02)")
-    parser.add_argument("--only", choices=("pomona", "scrapy"), help="only this crawler")
+    parser.add_argument("--turns", type=int, default=1, help="how often each is measured (default: 1)")
+    parser.add_argument(
+        "--delay", type=float, default=0.005, help="seconds between requests to a host (default: 0.005)"
+    )
+    parser.add_argument("--hosts", type=int, help="crawl only so many of the hosts")
+    parser.add_argument("--limit", type=float, default=300, help="seconds after which a crawl ends (default: 300)")
+    parser.add_argument("--only", choices=NAMES, help="only this crawler")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     try:
         file = site.made()
-        names = (asked.only,) if asked.only else ("pomona", "scrapy")
+        names = (asked.only,) if asked.only else NAMES[:2]
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for turn in range(asked.turns):
             for name, done in runs.items():
                 print(f"{name}, turn {turn + 1} ...", file=sys.stderr, flush=True)
-                done.append(crawled(name, file, asked.delay))
+                done.append(crawled(name, file, asked.hosts, asked.delay, asked.limit))
     except (CorpusError, CommandFailed, NotInstalled, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     medians = {
         name: {key: statistics.median(one[key] for one in done) for key in done[0]} for name, done in runs.items()
     }
-    first = next(iter(medians.values()))
+    first = max(medians.values(), key=lambda one: one["distinct"])
     result: dict[str, Any] = {
         "pages": first["distinct"],
         "hosts": first["hosts"],
         "delay": asked.delay,
+        "limit": asked.limit,
         "turns": asked.turns,
         "medians": medians,
     }

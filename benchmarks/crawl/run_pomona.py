@@ -15,6 +15,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=Path, required=True)
     parser.add_argument("--delay", type=float, required=True)
     parser.add_argument("--hosts", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     from pipelines.crawl.config import CrawlConfig
@@ -26,6 +27,7 @@ def main() -> int:
         seeds=tuple(seeds),
         delay=asked.delay,
         max_pages=10_000_000,
+        max_seconds=asked.seconds,
         concurrent_hosts=asked.hosts,
         allow_private=True,
         connect_to=places,

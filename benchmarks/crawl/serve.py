@@ -76,7 +76,8 @@ class Http(asyncio.Protocol):
             status, kind, body, coding = 404, "text/html", b"<title>not found</title>", ""
         else:
             status, (kind, body), coding = 200, found, "Content-Encoding: gzip\r\n"
-            self._seen.pages.add((host, path))
+            if path != "/robots.txt":
+                self._seen.pages.add((host, path))
         self._seen.status[status] += 1
         reason = "OK" if status == 200 else "Not Found"
         top = f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\n{coding}Content-Length: {len(body)}\r\n\r\n"
