@@ -8,6 +8,7 @@ import sys
 ENTRIES = {
     "text_kernels": "text kernels beside datatrove, dolma and rensa",
     "engines": "the local engine over bare kernels, Ray and Beam over local",
+    "crawl": "a crawl of 20,000 pages on many hosts beside Scrapy",
     "fineweb": "a build beside datatrove's FineWeb example",
     "scale": "growth of time and memory, and a plan for a trillion tokens",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 import lxml.etree
-import lxml.html
 
 from pipelines.crawl.url import PageLinks, host_of, resolve
 
@@ -16,6 +15,8 @@ MAX_PARSED = 5_000_000
 MAX_LINK_FIELD = 16_384
 """Characters of a Link header field that are read."""
 
+# lxml.html's parser but for its element classes, which cost a call for every element that is looked at.
+_PARSER = lxml.etree.HTMLParser(collect_ids=False)
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s\";,]*))", re.IGNORECASE)
 
 
@@ -43,11 +44,13 @@ def read_page(html: bytes, url: str, limit: int) -> Said:
     """
     try:
         # huge_tree stays off: libxml2 then refuses absurd nesting instead of running out of stack.
-        root = lxml.html.document_fromstring(html[:MAX_PARSED])
+        root = lxml.etree.fromstring(html[:MAX_PARSED], _PARSER)
     except (lxml.etree.LxmlError, ValueError):
         return NOTHING
-    base, canonical, anchors, follow = "", "", list[tuple[str, str]](), True
-    for element in root.iter("a", "area", "link", "meta", "base"):
+    if root is None:
+        return NOTHING
+    base, canonical, follow = "", "", True
+    for element in root.iter("link", "meta", "base"):
         if element.tag == "meta":
             if (element.get("name") or "").strip().lower() == "robots":
                 wishes = {wish.strip() for wish in (element.get("content") or "").lower().split(",")}
@@ -58,24 +61,33 @@ def read_page(html: bytes, url: str, limit: int) -> Said:
             continue
         if element.tag == "base":
             base = base or href
-        elif element.tag == "link":
-            if not canonical and "canonical" in (element.get("rel") or "").lower().split():
-                canonical = href
-        else:
-            anchors.append((href, element.get("rel") or ""))
+        elif not canonical and "canonical" in (element.get("rel") or "").lower().split():
+            canonical = href
     start = (resolve(url, base) or url) if base else url
+    return Said(_followed(root, start, limit) if follow else [], canonical_of(url, start, canonical))
+
+
+def _followed(root: lxml.etree._Element, start: str, limit: int) -> list[str]:
+    """The first addresses that anchors lead to, each once, from where relative ones begin."""
     resolver = PageLinks(start)
     found: dict[str, None] = {}
-    if follow:
-        for href, rel in anchors:
-            if rel and "nofollow" in rel.lower().split():
-                continue
-            address = resolver.resolve(href)
-            if address is not None and address not in found:
-                if len(found) >= limit:
-                    break
-                found[address] = None
-    return Said(list(found), canonical_of(url, start, canonical))
+    met: set[str] = set()  # as they stand but for their fragments: two of three links of a page repeat another
+    for element in root.iter("a", "area"):
+        href = element.get("href")
+        if not href:
+            continue
+        bare = href.strip().partition("#")[0]
+        if bare in met or "nofollow" in (element.get("rel") or "").lower().split():
+            continue
+        address = resolver.resolve(href)
+        if address is None:
+            continue
+        met.add(bare)
+        if address not in found:
+            if len(found) >= limit:
+                break
+            found[address] = None
+    return list(found)
 
 
 def canonical_of(url: str, base: str, link: str) -> str | None:

@@ -14,8 +14,15 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 # Characters that may stand as they are in a path or query (RFC 3986, 3.3 and 3.4); "%" only before two hex digits.
 _PLAIN = _UNRESERVED | frozenset("!$&'()*+,;=:@/?%[]")
 _CONTROL = re.compile(r"[\t\n\r]")
-# Links that need no more than to be put together: no dot segment, escape, query or character to encode.
-_SIMPLE = re.compile(r"(/?)(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*/)*(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)?")
+_TO_ESCAPE = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]")  # not in _PLAIN, or "%"
+# Origin and host of an address that is normalised already, IPv6 apart.
+_NORMAL_ORIGIN = re.compile(r"(https?://([a-z0-9_.-]+)(?::[0-9]+)?)/")
+# Links that need no more than to be put together: no dot segment but "../" in front, no escape, query or character to
+# encode.
+_SIMPLE_PATH = r"(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*/)*(?:[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)?"
+_SIMPLE = re.compile(rf"(/|(?:\.\./)*)({_SIMPLE_PATH})")
+# The same for whole addresses, without a port: they are in their normal form.
+_SIMPLE_ADDRESS = re.compile(rf"https?://[a-z0-9_-][a-z0-9_.-]*[a-z0-9_-]/{_SIMPLE_PATH}")
 # Names of session identifiers, in a parameter of the path or of the query: each visit would make another address.
 _SESSION = r"(?:jsessionid|phpsessid|aspsessionid[a-z]*|asp\.net_sessionid|cfid|cftoken|oscsid|zenid|session_?id)"
 _SESSION_PATH = re.compile(rf";{_SESSION}=[^;/?]*|/\(S\([a-z0-9]{{24}}\)\)(?=/)", re.IGNORECASE)
@@ -68,15 +75,27 @@ class PageLinks:
         self._origin = origin_of(base)
         path = base.split("?", 1)[0]
         self._folder = path[: path.rindex("/") + 1]
+        self._above = {"": self._folder, "/": f"{self._origin}/"}
 
     def resolve(self, link: str) -> str | None:
         """As `resolve`, at a tenth of its cost for the plain links that most are; session identifiers left out."""
-        match = _SIMPLE.fullmatch(link.partition("#")[0])
-        if match is not None and match.group():
-            url = (self._origin if match.group(1) else self._folder) + match.group()
+        bare = link.partition("#")[0]
+        match = _SIMPLE.fullmatch(bare)
+        if match is not None and bare:
+            front, rest = match.groups()
+            folder = self._above.get(front)
+            url = (self._up(front) if folder is None else folder) + rest
             return url if len(url) <= MAX_URL else None
+        if len(link) <= MAX_URL and _SIMPLE_ADDRESS.fullmatch(bare) is not None:
+            return bare
         url = resolve(self._base, link)
         return None if url is None else without_session(url)
+
+    def _up(self, front: str) -> str:
+        """The folder that so many "../" lead to, from the page's."""
+        folder = without_session(resolve(self._base, front) or self._folder)
+        self._above[front] = folder
+        return folder
 
 
 def without_session(url: str) -> str:
@@ -90,11 +109,15 @@ def without_session(url: str) -> str:
 
 def host_of(url: str) -> str:
     """The host name of a normalised URL, without its port."""
-    return urlsplit(url).hostname or ""
+    match = _NORMAL_ORIGIN.match(url)
+    return match.group(2) if match is not None else urlsplit(url).hostname or ""
 
 
 def origin_of(url: str) -> str:
     """Scheme, host and port of a normalised URL: what one robots.txt speaks for (RFC 9309, 2.3)."""
+    match = _NORMAL_ORIGIN.match(url)
+    if match is not None:
+        return match.group(1)
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -115,6 +138,8 @@ def _escaped(text: str) -> str:
         character = chr(int(match.group(1), 16))
         return character if character in _UNRESERVED else match.group().upper()
 
+    if _TO_ESCAPE.search(text) is None:
+        return text
     text = _ESCAPE.sub(unescape, text)
     pieces: list[str] = []
     for at, character in enumerate(text):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from pipelines.crawl.frontier import SITEMAPS, Frontier, Target, found, sift
 from pipelines.crawl.journal import Journal
 from pipelines.crawl.links import links_in_header, read_page
 from pipelines.crawl.scope import Scope
-from pipelines.crawl.url import PageLinks, resolve, without_session
+from pipelines.crawl.url import PageLinks, host_of, normalise, origin_of, resolve, without_session
 
 
 def links(html: bytes, url: str, limit: int) -> list[str]:
@@ -66,14 +67,40 @@ def test_session_identifiers_are_left_out() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.text("abA1.-_~/#?%:é ;=&", max_size=20),
-    st.sampled_from(
-        ["http://h.test/", "http://h.test/d/e.html", "https://h.test:8443/d/?q=a/b", "http://h.test/a;b/c"]
+    st.one_of(
+        st.text("abA1.-_~/#?%:é ;=&", max_size=20),
+        st.text("abA1.-_~/#?:", max_size=20).map("https://".__add__),
+        st.text("aA1.-_~/#?:", max_size=20).map("http://a.test/".__add__),
     ),
+    st.sampled_from(
+        ["http://h.test/", "http://h.test/d/e.html", "https://h.test:8443/d/?q=a/b", "http://h.test/a;b/c",
+         "http://h.test/a/b/c/d?e=../f"]
+    ),
+    st.integers(0, 5),
+)  # fmt: skip
+def test_quick_resolving_is_resolving(link: str, base: str, up: int) -> None:
+    quick = PageLinks(base)
+    for one in (link, "../" * up + link):
+        slow = resolve(base, one)
+        assert quick.resolve(one) == (None if slow is None else without_session(slow))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text("aA1./#%: ", max_size=6), max_size=12), st.integers(0, 8))
+def test_a_link_met_before_changes_nothing(hrefs: list[str], limit: int) -> None:
+    slow = [resolve("http://h.test/a/b", href) for href in hrefs if href]
+    html = "".join(f"<a href='{href}'>x</a>" for href in hrefs)
+    assert links(html.encode(), "http://h.test/a/b", limit) == list(dict.fromkeys(url for url in slow if url))[:limit]
+
+
+@given(
+    st.text("aé%2F./?=&[]~", max_size=20), st.sampled_from(["http://a.test", "https://b-c.test:81", "http://[::1]:8"])
 )
-def test_quick_resolving_is_resolving(link: str, base: str) -> None:
-    slow = resolve(base, link)
-    assert PageLinks(base).resolve(link) == (None if slow is None else without_session(slow))
+def test_origin_and_host_of_an_address(path: str, origin: str) -> None:
+    url = normalise(f"{origin}/{path}")
+    assert url is not None
+    assert host_of(url) == urlsplit(url).hostname
+    assert origin_of(url) == origin
 
 
 @pytest.fixture

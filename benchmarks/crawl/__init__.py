@@ -1,0 +1,1 @@
+"""A crawl of real pages on many virtual hosts, beside Scrapy on the same site."""
