@@ -74,6 +74,7 @@ def made(run: RunFolder) -> Iterable[str]:
         "extract": "read and turned into text, rights and licence attached",
         "measure": "measured",
         "decide": "judged by the recipe's rules",
+        "blocks": "judged and changed by the recipe's blocks",
         "dedup": "deduplicated, one copy of each text kept",
         "decontaminate": "checked against benchmarks",
         "tokenize": "tokenized",

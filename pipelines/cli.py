@@ -282,6 +282,28 @@ def why(
         stories.render(story, Console(highlight=False))
 
 
+@app.command(epilog="Example: pomona whatif runs/sample --set gopher-few-stop-words=1")
+def whatif(
+    run: RunFolder,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a rule: `RULE=bound`, `RULE.min=bound`, `RULE.action=tag`, `RULE=off`."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Documents to show for each rule and direction.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Say which documents and tokens other rules would gain and lose, from stored signals; nothing is run."""
+    from pipelines import whatif as asked
+    from pipelines.storage import at
+    from pipelines.whatif_text import render
+
+    found = asked.whatif(at(run), set_ or (), samples)
+    if as_json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        render(found, Console(highlight=False))
+
+
 @app.command(epilog="Example: pomona report runs/sample")
 def report(run: RunFolder) -> None:
     """Write `report.html` of a run again, and the dataset cards with it."""

@@ -114,9 +114,8 @@ def describe(
         "rai:dataCollection": f"Sources: {', '.join(sorted(stage.by('source')))}. Records are read with their rights.",
         "rai:dataPreprocessingProtocol": list(steps),
     }
-    redacted = (run.facts["recipe"].get("filters") or {}).get("redact")
-    if redacted:
-        kinds = " and ".join(redacted)
+    if run.redacted:
+        kinds = " and ".join(run.redacted)
         found["rai:personalSensitiveInformation"] = f"Replaced by placeholders where found: {kinds} addresses."
     if date:
         found["datePublished"] = date

@@ -24,7 +24,7 @@ from pipelines.storage import MANIFEST, children, read_json
 REUSED, RESUMES, RUNS, CRAWL, AGAIN = "reused", "resumes", "runs", "crawl first", "crawl again"
 NOTHING = "no earlier run to estimate from"
 
-TASKS = {"crawl": 1, "measure": 1, "decide": 1, "dedup": 5, "decontaminate": 1, "tokenize": 1, "ledger": 1}
+TASKS = {"crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 5, "decontaminate": 1, "tokenize": 1, "ledger": 1}
 """Tasks of a step for each partition of the recipe; those of the other steps follow from their input."""
 
 
@@ -181,7 +181,8 @@ class _Estimator:
 
     def _follow(self, line: Line, kind: str, past: Past | None) -> None:
         """Take the input of a step from what the steps before it keep."""
-        before = [one for name in _READS[kind] for one in self._lines.get(name, [])]
+        reads = ["blocks"] if kind == "dedup" and "blocks" in self._lines else _READS[kind]
+        before = [one for name in reads for one in self._lines.get(name, [])]
         known = [one for one in before if (one.records if kind == "ledger" else one.kept) is not None]
         if not known:
             return
@@ -258,12 +259,13 @@ class _Estimator:
 _READS = {
     "measure": ["extract"],
     "decide": ["measure"],
+    "blocks": ["decide"],
     "dedup": ["decide"],
     "decontaminate": ["dedup"],
     "tokenizer": ["decontaminate"],
     "tokenize": ["decontaminate"],
     "mix": ["decontaminate"],
-    "ledger": ["crawl", "extract", "measure", "decide", "dedup", "decontaminate", "tokenize", "mix"],
+    "ledger": ["crawl", "extract", "measure", "decide", "blocks", "dedup", "decontaminate", "tokenize", "mix"],
 }
 """Which steps' kept records (of the ledger: all records) a kind of step reads."""
 

@@ -8,7 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipelines.document import canonical_json
 from pipelines.engines.plan import Hints
@@ -27,25 +36,50 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Adaptive(Part):
+    """A bound that a reference corpus gives: a percentile of the signal among its documents, language by language.
+
+    `of` is a source of the recipe. `otherwise` bounds documents in languages of which the reference has fewer than
+    `least` documents; where it is null, the bound is not for them.
+    """
+
+    percentile: float = Field(ge=0, le=100)
+    of: str
+    least: int = Field(default=100, ge=1)
+    otherwise: float | None = None
+
+
+def _tag_of_bound(value: Any) -> str:
+    return "Adaptive" if isinstance(value, dict | Adaptive) else "number"
+
+
+Bound = Annotated[Annotated[float, Tag("number")] | Annotated[Adaptive, Tag("Adaptive")], Discriminator(_tag_of_bound)]
+"""A bound as a number, or from a reference; a mistake is told of the one that was meant."""
+
+
 class Bounds(Part):
     """New bounds for one rule of a preset; null removes a bound."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
 
 
 class RuleUse(Part):
     """Rules to apply: a whole `preset` (with `set` changing single bounds), or one `signal` with bounds.
 
-    `kinds`, `sources` and `languages` restrict which documents the rules see; empty means all.
+    A rule says what happens to a document that fails it: `action` is `drop`, `tag` (only told), `redact` (signals of
+    `pii`) or, of signals of lines, `drop_line`. By default a preset's rules keep their own, and a rule on one signal
+    drops the line or the document. `kinds`, `sources` and `languages` restrict which documents the rules see; empty
+    means all.
     """
 
     preset: str | None = None
     set: Mapping[str, Bounds] = {}
     signal: str | None = None
     name: str | None = None
-    min: float | None = None
-    max: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
+    action: Literal["drop", "drop_line", "redact", "tag"] | None = None
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -56,7 +90,7 @@ class RuleUse(Part):
             raise ValueError("give either 'preset' or 'signal', not both and not neither")
         if self.signal is not None and self.min is None and self.max is None:
             raise ValueError(f"rule on {self.signal!r} has neither 'min' nor 'max': it could never drop anything")
-        if self.min is not None and self.max is not None and self.min > self.max:
+        if isinstance(self.min, float) and isinstance(self.max, float) and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}: it would drop everything")
         if self.set and self.preset is None:
             raise ValueError("'set' changes bounds of a preset; give 'preset'")
@@ -84,6 +118,28 @@ class Filters(Part):
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
+
+
+class BlockUse(Part):
+    """A block of datatrove: `block` is the class, with its module where that is not one of datatrove's own.
+
+    `options` are its arguments. `model` is a fastText file in place of the one that a language filter would download.
+    `kinds`, `sources` and `languages` restrict which documents a filter or formatter sees; empty means all. An
+    extractor reads HTML before `extract.engine`, which is then what comes next where a page breaks it.
+    """
+
+    block: Annotated[str, Field(pattern=r"^([A-Za-z_]\w*\.)*[A-Za-z_]\w*$")]
+    name: Name | None = None
+    options: Mapping[str, Any] = {}
+    model: Path | None = None
+    kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    def covers(self, about: Mapping[str, Any]) -> bool:
+        """Whether the block is for a document of this source, kind and language."""
+        asked = (("source", self.sources), ("kind", self.kinds), ("language", self.languages))
+        return all(not values or about.get(name) in values for name, values in asked)
 
 
 class Consent(Part):
@@ -190,7 +246,7 @@ class Resources(Part):
         return self
 
 
-StepName = Literal["crawl", "extract", "measure", "decide", "dedup", "decontaminate", "tokenize", "mix"]
+StepName = Literal["crawl", "extract", "measure", "decide", "blocks", "dedup", "decontaminate", "tokenize", "mix"]
 
 
 class Recipe(Part):
@@ -204,6 +260,7 @@ class Recipe(Part):
     extract: Extract = Extract()
     filters: Filters = Filters()
     consent: Consent = Consent()
+    blocks: tuple[BlockUse, ...] = ()
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate = Decontaminate()
     tokenizer: TokenizerUse = TokenizerUse()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, RuleUse
 from pipelines.recipe_errors import nearest
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
@@ -14,6 +14,8 @@ from pipelines.storage import is_remote
 Place = Callable[..., str]
 
 LANGUAGE_SIGNALS = ("language.score",)
+COUNTED = ("lines.count", "lines.dropped", "lines.kept", "lines.dropped_word_ratio")
+"""What is measured where rules drop lines: see `filters.line_decision.COUNTS`."""
 
 
 def problems(recipe: Recipe, place: Place) -> list[str]:
@@ -21,6 +23,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
     return [
         *_engines(recipe, place),
         *_filters(recipe, place),
+        *_blocks(recipe, place),
         *_dedup(recipe, place),
         *_benchmarks(recipe, place),
         *_stages(recipe, place),
@@ -42,6 +45,7 @@ def _engines(recipe: Recipe, place: Place) -> list[str]:
 
 def _filters(recipe: Recipe, place: Place) -> list[str]:
     import filters
+    from filters.line_family import line_signals
     from pipelines import rules
 
     found: list[str] = []
@@ -55,25 +59,73 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         if name in known
         for signal in filters.family(name).signals
     } | set(LANGUAGE_SIGNALS)
+    of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
+    uses = [use for use in recipe.filters.rules if use.preset is None or use.preset in filters.presets()]
+    measured |= _counts_of_lines(uses)
     for index, use in enumerate(recipe.filters.rules):
         where = place("filters", "rules", index)
         if use.preset is not None and use.preset not in filters.presets():
             found.append(f"{where}.preset: no preset {use.preset!r}{nearest(use.preset, filters.presets())}")
             continue
         try:
-            needed = {rule.signal for rule in rules.resolved([use])}
+            drafts = rules.drafts([use])
         except ValueError as error:
             found.append(f"{where}: {error}")
             continue
-        found += [
-            f"{where}: no signal {signal!r} is measured{nearest(signal, measured)}"
-            for signal in sorted(needed - measured)
-        ]
+        for signal in sorted({draft.signal for draft in drafts if draft.action == "drop_line"} - of_lines):
+            found.append(f"{where}: no signal of lines {signal!r}{nearest(signal, of_lines)}")
+        for signal in sorted({draft.signal for draft in drafts if draft.action != "drop_line"} - measured):
+            found.append(f"{where}: no signal {signal!r} is measured{nearest(signal, measured)}")
+        references = {bound.of for draft in drafts for bound in draft.adaptive}
+        found += [f"{where}: of: no source {name!r}{nearest(name, names)}" for name in sorted(references - set(names))]
         found += [
             f"{where}.sources: no source {name!r}{nearest(name, names)}" for name in use.sources if name not in names
         ]
     return found
+
+
+def _blocks(recipe: Recipe, place: Place) -> list[str]:
+    if not recipe.blocks:
+        return []
+    from pipelines import datatrove_blocks
+
+    found: list[str] = []
+    names: list[str] = []
+    sources = [source.name for source in recipe.sources]
+    extractors = 0
+    for index, use in enumerate(recipe.blocks):
+        where = place("blocks", index)
+        try:
+            datatrove_blocks.check(use)
+            extractors += (extractor := datatrove_blocks.sort_of(use) == "extractor")
+        except datatrove_blocks.BlockError as error:
+            found.append(f"{where}: {error}")
+            continue
+        if extractor and (use.kinds or use.sources or use.languages):
+            found.append(f"{where}: an extractor reads every page of HTML; it cannot be restricted")
+        if (name := datatrove_blocks.name_of(use)) in names:
+            found.append(f"{where}.name: {name!r} is the name of a block before it; give each a name of its own")
+        names.append(name)
+        unknown = [one for one in use.sources if one not in sources]
+        found += [f"{where}.sources: no source {one!r}{nearest(one, sources)}" for one in unknown]
+    if extractors > 1:
+        found.append(
+            f"{place('blocks')}: {extractors} extractors; a page is read by one, and extract.fallback by others"
+        )
+    return found
+
+
+def _counts_of_lines(uses: Sequence[RuleUse]) -> set[str]:
+    """Return the signals that the recipe's line rules leave behind."""
+    from filters.line_decision import dropped_by
+    from pipelines import rules
+
+    try:
+        of_lines = rules.of_lines(rules.resolved(uses))
+    except ValueError:  # told where its rule stands
+        return set()
+    return {*COUNTED, *map(dropped_by, of_lines)} if of_lines else set()
 
 
 def _dedup(recipe: Recipe, place: Place) -> list[str]:

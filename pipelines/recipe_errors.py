@@ -124,7 +124,7 @@ def _names(model: Any, loc: tuple[int | str, ...]) -> set[str]:
         part = loc[0]
         if isinstance(part, str) and part in one.model_fields:
             names |= _names(one.model_fields[part].annotation, loc[1:])
-        elif isinstance(part, str) and _tag(one) == part:
+        elif isinstance(part, str) and part in (_tag(one), one.__name__):
             names |= _names(one, loc[1:])
     if not names and loc and not (isinstance(model, type) and issubclass(model, BaseModel)):
         for inner in _inside(model):

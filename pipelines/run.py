@@ -10,7 +10,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
@@ -34,6 +34,9 @@ from pipelines.storage import (
     sha256,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from filters import Rule
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,8 @@ class Run:
     finished: list[Finished] = field(default_factory=list[Finished])
     crawls: dict[str, Path] = field(default_factory=dict[str, Path])
     inputs: dict[str, str] = field(default_factory=dict[str, str])
+    rules: tuple[Rule, ...] = ()
+    """The recipe's rules with the numbers that they decide by, once measuring is done."""
     hold: Hold | None = None
     """The lock on the run folder, which a store can take away."""
 
@@ -118,18 +123,24 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
 
 def flow(run: Run) -> Made:
     """Run, or in a dry run plan, all steps from the sources to the mixture."""
-    from pipelines.steps import collect, decide, decontaminate, dedup, extract, measure, mix, tokenize
+    from pipelines import datatrove_blocks, rules
+    from pipelines.steps import blocks, collect, decide, decontaminate, dedup, extract, measure, mix, tokenize
+    from pipelines.thresholds import References
 
     recipe, steps = run.recipe, run.steps
     extracted: list[Finished] = []
+    extractor = next((use for use in recipe.blocks if datatrove_blocks.sort_of(use) == "extractor"), None)
     for source in map(recipe.with_tokens, recipe.sources):
         reader: Source | GivesTables = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
-        done = extract.run(steps, source.name, reader, parameters, recipe.partitions, recipe.extract)
+        done = extract.run(steps, source.name, reader, parameters, recipe.partitions, recipe.extract, extractor)
         run.inputs[source.name] = done.digest
         extracted.append(run.note(done))
     measured = run.note(measure.run(steps, recipe.filters, extracted))
-    decided = run.note(decide.run(steps, recipe, extracted, measured))
+    run.rules = tuple(rules.resolved(recipe.filters.rules, References(extracted, measured)))
+    decided = run.note(decide.run(steps, recipe, run.rules, extracted, measured))
+    if uses := blocks.of_documents(recipe.blocks):
+        decided = run.note(blocks.run(steps, uses, decided))
     deduplicated = run.note(dedup.run(steps, recipe, decided))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
     first = next(iter(recipe.stages.values()))
@@ -192,7 +203,7 @@ def _build(run: Run) -> Path:
         {
             "name": recipe.name,
             "created": created,
-            "recipe": _with_rules(recipe),
+            "recipe": _with_rules(run),
             "recipe_digest": recipe.digest,
             "versions": _versions(),
             "inputs": run.inputs,
@@ -229,12 +240,10 @@ def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
     return place
 
 
-def _with_rules(recipe: Recipe) -> dict[str, Any]:
-    """The resolved recipe, its presets written out as rules."""
-    from pipelines import rules
-
-    resolved = recipe.resolved()
-    resolved["filters"]["rules"] = [rule.model_dump(mode="json") for rule in rules.resolved(recipe.filters.rules)]
+def _with_rules(run: Run) -> dict[str, Any]:
+    """The resolved recipe, its presets and adaptive bounds written out as the rules that were applied."""
+    resolved = run.recipe.resolved()
+    resolved["filters"]["rules"] = [rule.model_dump(mode="json") for rule in run.rules]
     return resolved
 
 

@@ -41,7 +41,7 @@ class Check:
     """One rule on the record.
 
     `asked` tells whether the rule is for its kind, source and language; `passed` is None where it is not. A value that
-    was not measured (None) does not pass.
+    was not measured (None) does not pass. Of a rule on lines `value` is the number of lines that fail it.
     """
 
     rule: str
@@ -254,12 +254,14 @@ def _number(value: float | None) -> float | None:
 def _check(
     rule: Rule, signals: Mapping[str, float | str | None], kind: str | None, source: str, language: str | None
 ) -> Check:
-    found = signals.get(rule.signal)
+    of_lines = rule.action == "drop_line"
+    found = signals.get(f"lines.{rule.name}" if of_lines else rule.signal)
     value = float(found) if isinstance(found, int | float) else None
-    asked = rule.covers(kind, source, language)
-    return Check(
-        rule.name, rule.signal, value, rule.min, rule.max, rule.action, asked, rule.holds(value) if asked else None
-    )
+    # A line rule goes by the language of the text as it came; a text that it was not asked of has no line that fails.
+    before = signals.get("lines.language")
+    asked = rule.covers(kind, source, before if of_lines and isinstance(before, str) else language)
+    passed = value == 0 if of_lines else rule.holds(value)
+    return Check(rule.name, rule.signal, value, rule.min, rule.max, rule.action, asked, passed if asked else None)
 
 
 def _duplicate(evidence: Mapping[str, Any]) -> Duplicate:

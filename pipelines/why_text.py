@@ -93,11 +93,23 @@ def _detail(verdict: Verdict) -> str:
     evidence: Mapping[str, Any] = verdict.evidence
     if "parent" in evidence or "spans" in evidence:
         return ""
+    lost = _lines(evidence.get("lines"))
     if verdict.signal is not None:
-        return f"{verdict.signal} {value(verdict.value)}, threshold {value(verdict.threshold)}"
+        judged = f"{verdict.signal} {value(verdict.value)}, threshold {value(verdict.threshold)}"
+        return "; ".join(told for told in (judged, lost) if told)
+    if lost:
+        return lost
     if set(evidence) == {"note"}:
         return str(evidence["note"])
     return ", ".join(f"{name} {_short(told)}" for name, told in evidence.items() if told not in ("", None))
+
+
+def _lines(lost: Any) -> str:
+    """Tell how many lines were dropped, and how many fail each rule."""
+    if not isinstance(lost, dict):
+        return ""
+    by_rule = ", ".join(f"{name} {number}" for name, number in lost["rules"].items())
+    return f"{count(lost['dropped'])} of {count(lost['count'])} lines dropped ({by_rule})"
 
 
 def _short(told: Any) -> str:
@@ -123,15 +135,17 @@ def _rules(record: RecordStory, console: Console) -> None:
         told = (
             "not measured"
             if check.value is None
-            else check.action
-            if not check.passed and check.action != "drop"
             else ""
+            if check.passed or check.action == "drop"
+            else f"{count(check.value)} lines dropped"
+            if check.action == "drop_line"
+            else check.action
         )
         row = (
             Text(mark, style=look),
             check.rule,
             *((check.signal,) if wide else ()),
-            value(check.value),
+            "" if check.action == "drop_line" else value(check.value),
             _bounds(check),
             told,
         )

@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("parts", type=Path, nargs="+")
     asked = parser.parse_args()
     from dedup import DedupConfig
-    from pipelines import recipe
+    from pipelines import recipe, rules
     from pipelines.engines.plan import Output, Plan
     from pipelines.engines.settings import Settings, opened
     from pipelines.ledger import Account
@@ -50,7 +50,7 @@ def main() -> int:
     with opened(Settings(asked.engine, asked.workers)) as engine:
         steps = Steps(asked.out, engine)
         measured = measure.run(steps, loaded.filters, [given])
-        decided = decide.run(steps, loaded, [given], measured)
+        decided = decide.run(steps, loaded, rules.resolved(loaded.filters.rules), [given], measured)
         steps.perform(
             "04-dedup",
             code=("kernels", "dedup", "pipelines.steps.dedup"),

@@ -13,6 +13,7 @@ from pipelines.extract.guard import Guard, Job, Limits
 
 ENGINES = ("auto", "trafilatura", "resiliparse")
 """Names of the HTML engines; "auto" is our own."""
+BLOCK = "datatrove"
 BROKEN = ("extraction-failed", "too-slow", "out-of-memory", "too-deep")
 """Reasons that say something of an engine, not of the page: the next engine may do better."""
 
@@ -31,6 +32,8 @@ class Chain:
     engines: tuple[str, ...] = ("auto", "trafilatura")
     limits: Limits = _LIMITS
     markdown_tables: bool = True
+    block: str = ""
+    """An extractor of datatrove that comes before the engines: a recipe's `BlockUse` as JSON."""
 
     def __post_init__(self) -> None:
         for name in self.engines:
@@ -45,7 +48,7 @@ class Chain:
                 and the message tells of all.
         """
         failed: list[tuple[str, ExtractionError]] = []
-        for name in self.engines:
+        for name in (*((BLOCK,) if self.block else ()), *self.engines):
             try:
                 found = self._by(name, html, url, charset)
             except ExtractionError as error:
@@ -67,6 +70,10 @@ class Chain:
         return _guard(self.limits).run(job, *arguments)
 
     def _by(self, name: str, html: bytes, url: str | None, charset: str | None) -> Extraction:
+        if name == BLOCK:
+            from pipelines.extract.datatrove import extract as by_block
+
+            return self.guarded(by_block, self.block, html, url, charset)
         if name != "auto":
             return self.guarded(by_engine, name, html, url, charset)
         from pipelines.extract.auto import extract

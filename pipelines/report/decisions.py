@@ -44,6 +44,9 @@ class Decided:
             if scope:
                 inside = pc.is_in(column, value_set=pa.array(list(scope), pa.string()))
                 mask &= inside.to_numpy(zero_copy_only=False)
+        if rule.except_languages:
+            excepted = pc.is_in(self.languages, value_set=pa.array(list(rule.except_languages), pa.string()))
+            mask &= ~excepted.to_numpy(zero_copy_only=False)
         return mask
 
     def values(self, signal: str) -> NDArray[np.float64]:

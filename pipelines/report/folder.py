@@ -94,18 +94,19 @@ class Rule:
     kinds: tuple[str, ...]
     sources: tuple[str, ...]
     languages: tuple[str, ...]
+    except_languages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Rule:
         """Read one resolved rule; a missing bound is open, a missing scope is everything."""
-        scopes = [tuple(found.get(name) or ()) for name in ("kinds", "sources", "languages")]
+        scopes = [tuple(found.get(name) or ()) for name in ("kinds", "sources", "languages", "except_languages")]
         action = str(found.get("action") or "drop")
         return cls(str(found["name"]), str(found["signal"]), found.get("min"), found.get("max"), action, *scopes)
 
     def covers(self, kind: str | None, source: str | None, language: str | None) -> bool:
         """Whether the rule is asked of records of this kind, source and language."""
         asked = ((self.kinds, kind), (self.sources, source), (self.languages, language))
-        return all(not scope or value in scope for scope, value in asked)
+        return all(not scope or value in scope for scope, value in asked) and language not in self.except_languages
 
     def holds(self, value: float | None) -> bool:
         """Whether a value lies within the bounds, both inclusive; one not measured does not (see `filters.Rule`)."""
@@ -140,6 +141,13 @@ class RunFolder:
     def step(self, idea: str) -> Step | None:
         """Return the first step of an idea (`measure`, `decide`, ...), or None."""
         return next((step for step in self.steps if step.idea == idea), None)
+
+    @property
+    def redacted(self) -> tuple[str, ...]:
+        """Kinds of personal data that the run replaced, in all texts or where a rule says so."""
+        by_rule = [rule.signal.partition(".")[2] for rule in self.rules if rule.action == "redact"]
+        everywhere = (self.facts["recipe"].get("filters") or {}).get("redact") or ()
+        return tuple(dict.fromkeys((*everywhere, *by_rule)))
 
     def documents_until(self, idea: str | None = None) -> tuple[Path, ...]:
         """Files of the latest documents at or before the step of this idea (of the whole run for None).

@@ -12,6 +12,7 @@ TITLES = {
     "extract": ("Extract", "Bytes become text, with their rights"),
     "measure": ("Measure", "Signals, no judgement yet"),
     "decide": ("Decide", "The recipe's rules on those signals"),
+    "blocks": ("Blocks", "Filters and formatters of datatrove"),
     "dedup": ("Deduplicate", "One copy of each text stays"),
     "decontaminate": ("Decontaminate", "What a benchmark owns goes"),
     "tokenizer": ("Tokenizer", "Learned from the mixture"),

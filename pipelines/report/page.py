@@ -60,8 +60,7 @@ def gather(run: Path) -> Facts:
     }
     for cluster in clusters:
         wanted |= {cluster.parent, *(str(member["id"]) for member in cluster.members)}
-    redact = bool((folder.facts["recipe"].get("filters") or {}).get("redact"))
-    texts = samples.excerpts(folder.documents_until("measure"), wanted, redact=redact)
+    texts = samples.excerpts(folder.documents_until("measure"), wanted, redact=bool(folder.redacted))
     found = funnel.read(folder, told)
     return Facts(folder, told, found, measured, consent.read(folder), stages.read(folder), clusters, texts)
 

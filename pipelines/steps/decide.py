@@ -1,7 +1,11 @@
-"""Documents + signals → documents: rules decide, and what they keep is redacted. Nothing is measured here."""
+"""Documents + signals → documents: rules decide, and what they keep goes on without its dropped lines, redacted.
+
+Nothing is measured here: the signals say which texts lose lines, and these alone are cut again.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +18,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import Rule
+from filters.line_decision import dropped_by
 from pipelines import rules
 from pipelines.document import DOCUMENT_SCHEMA
-from pipelines.engines.plan import Output, Plan, Shard, Tables
+from pipelines.engines.plan import Output, Plan, PlanError, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Consent, Recipe
+from pipelines.steps.measure import struck
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table
 from pipelines.training_consent import expand
@@ -58,6 +64,39 @@ def evidence(signals: pa.Table, rules: Sequence[Rule], failed: pa.Array) -> pa.A
     return pc.if_else(pa.array(ends[1:] > ends[:-1]), whole, pa.scalar(None, pa.string()))
 
 
+def lines_told(signals: pa.Table, lines: Sequence[Rule]) -> pa.Array:
+    """Return, for each row that lost lines, JSON with how many of how many, and how many fail each rule."""
+    nothing = pa.nulls(signals.num_rows, pa.string())
+    if not lines:
+        return nothing
+    lost = pc.greater(signals["lines.dropped"].combine_chunks(), 0)
+    rows = signals.filter(lost)  # of these each has a rule that some line fails: a row of nulls cannot be joined
+    if not rows.num_rows:
+        return nothing
+
+    def number(name: str) -> pa.Array:
+        return pc.cast(pc.cast(rows[name].combine_chunks(), pa.int64()), pa.string())
+
+    failing = [
+        pc.if_else(
+            pc.greater(rows[dropped_by(rule)].combine_chunks(), 0),
+            pc.binary_join_element_wise(f"{json.dumps(rule.name)}:", number(dropped_by(rule)), ""),
+            pa.scalar(None, pa.string()),
+        )
+        for rule in lines
+    ]
+    joined = pc.binary_join_element_wise(*failing, ",", null_handling="skip")
+    counts = ('"lines":{"count":', number("lines.count"), ',"dropped":', number("lines.dropped"))
+    return pc.replace_with_mask(nothing, lost, pc.binary_join_element_wise(*counts, ',"rules":{', joined, "}}", ""))
+
+
+def joined_evidence(failed: pa.Array, lines: pa.Array) -> pa.Array:
+    """Put what is told of rules and of lines into one JSON object; null where there is neither."""
+    alone = pc.binary_join_element_wise("{", lines, "}", "")
+    both = pc.binary_join_element_wise(pc.utf8_slice_codeunits(failed, 0, -1), ",", lines, "}", "")
+    return pc.coalesce(both, failed, alone)
+
+
 def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
     """Return what a publisher's refusal says, null where there is none.
 
@@ -87,16 +126,20 @@ def refused(rights: pa.ChunkedArray, consent: Consent) -> pa.ChunkedArray:
 
 @dataclass(frozen=True)
 class Decide:
-    """Obeys refusals, applies rules to a table of documents joined with their signals, and redacts what stays."""
+    """Obeys refusals, applies rules to a table of documents joined with their signals, and cuts what stays.
+
+    `rules` decide on documents, `lines` have dropped lines before measuring; `redact` names the personal data that is
+    replaced in every text, beside what rules with the action `redact` ask for.
+    """
 
     consent: Consent
     rules: tuple[Rule, ...]
     redact: tuple[str, ...]
+    lines: tuple[Rule, ...] = ()
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the kept documents and the ledger."""
         import filters
-        from filters import pii
 
         table = table.set_column(
             table.schema.get_field_index("language"), "language", table["language.language"].cast(pa.string())
@@ -107,6 +150,9 @@ class Decide:
         keep = pc.and_(decisions["keep"], consented)
         signal_of = {rule.name: rule.signal for rule in self.rules}
         names, signals = pa.array(list(signal_of), pa.string()), pa.array(list(signal_of.values()), pa.string())
+        told = joined_evidence(
+            evidence(table, self.rules, decisions["failed"].combine_chunks()), lines_told(table, self.lines)
+        )
         said = pc.binary_join_element_wise('{"stated":', json_string(refusal), "}", "")
         ledger = verdicts(
             table,
@@ -118,13 +164,41 @@ class Decide:
             ),
             value=pc.if_else(consented, decisions["value"], None),
             threshold=pc.if_else(consented, decisions["threshold"], None),
-            evidence=pc.if_else(consented, evidence(table, self.rules, decisions["failed"].combine_chunks()), said),
+            evidence=pc.if_else(consented, told, said),
         )
+        text = self._cut(table.filter(keep), decisions["failed"].filter(keep).combine_chunks())
         kept = table.filter(keep).select(DOCUMENT_SCHEMA.names)
-        if self.redact:
-            at = kept.schema.get_field_index("text")
-            kept = kept.set_column(at, "text", pii.redact(kept["text"].combine_chunks(), self.redact))
+        kept = kept.set_column(kept.schema.get_field_index("text"), "text", text)
         return {"documents": kept.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
+
+    def _cut(self, kept: pa.Table, failed: pa.Array) -> pa.Array:
+        """Return the texts of kept documents without the lines that were dropped, personal data replaced."""
+        from filters import pii
+
+        text = kept["text"].combine_chunks()
+        if self.lines:
+            shorter = pc.greater(kept["lines.dropped"], 0).combine_chunks()
+            cut = struck(kept.filter(shorter), self.lines)
+            if not cut["lines.dropped"].equals(kept["lines.dropped"].filter(shorter)):
+                raise PlanError(f"{STEP}: rules on lines drop others than when the text was measured; please report it")
+            text = _replaced(text, shorter, cut["text"].combine_chunks())
+        if self.redact:
+            text = pii.redact(text, self.redact)
+        names, parents = pc.list_flatten(failed), pc.list_parent_indices(failed)
+        for rule in self.rules:
+            kind = rule.signal.partition(".")[2]
+            if rule.action == "redact" and kind not in self.redact:
+                rows = np.zeros(len(text), np.bool_)
+                rows[parents.filter(pc.equal(names, rule.name)).to_numpy()] = True
+                text = _replaced(text, pa.array(rows), pii.redact(text.filter(pa.array(rows)), (kind,)))
+        return text
+
+
+def _replaced(text: pa.Array, rows: pa.Array, new: pa.Array) -> pa.Array:
+    """Replace the texts of some rows, through bytes: they need not be UTF-8."""
+    if not len(new):
+        return text
+    return pc.replace_with_mask(text.view(pa.large_binary()), rows, new.view(pa.large_binary())).view(text.type)
 
 
 def read(shard: Shard) -> Iterator[pa.Table]:
@@ -146,17 +220,18 @@ def read(shard: Shard) -> Iterator[pa.Table]:
             yield table
 
 
-def run(steps: Steps, recipe: Recipe, extracted: list[Finished], measured: Finished) -> Finished:
-    """Run the step."""
+def run(
+    steps: Steps, recipe: Recipe, applied: Sequence[Rule], extracted: list[Finished], measured: Finished
+) -> Finished:
+    """Run the step with the rules that the recipe resolves to."""
     filters = recipe.filters
-    applied = tuple(rules.resolved(filters.rules))
 
     def body(folder: Path, _: str) -> Body:
         plan = Plan(
             name=STEP,
             shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
             read=read,
-            emit=Decide(recipe.consent, applied, filters.redact),
+            emit=Decide(recipe.consent, rules.of_documents(applied), filters.redact, rules.of_lines(applied)),
             outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
             conserve=("ledger",),
@@ -172,8 +247,11 @@ def run(steps: Steps, recipe: Recipe, extracted: list[Finished], measured: Finis
         STEP,
         code=(
             "filters.decision",
+            "filters.expression",
+            "filters.line_decision",
             "filters.rule",
             "filters.pii",
+            "kernels.line_removal",
             "pipelines.training_consent",
             "pipelines.steps.decide",
         ),

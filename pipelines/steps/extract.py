@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.datatrove_blocks import identity
 from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id
 from pipelines.engines.plan import GroupBy, Output, Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.task import Notes, part_key
@@ -20,7 +21,7 @@ from pipelines.extract.guard import Limits
 from pipelines.extract.page.model import digest
 from pipelines.ledger import DROPPED, FAILED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.licence_link import spdx_of
-from pipelines.recipe import Extract
+from pipelines.recipe import BlockUse, Extract
 from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
@@ -222,11 +223,11 @@ class Faults:
         return pa.Table.from_pylist(rows, EXTRACTED_SCHEMA)
 
 
-def chain_of(asked: Extract) -> Chain:
-    """The engines that a recipe asks for, each once, and their limits."""
+def chain_of(asked: Extract, block: BlockUse | None = None) -> Chain:
+    """The engines that a recipe asks for, each once, and their limits; before them a block, where there is one."""
     engines = tuple(dict.fromkeys((asked.engine, *asked.fallback)))
     limits = Limits(asked.seconds, int(asked.memory_gb * (1 << 30)))
-    return Chain(engines, limits, asked.tables == "markdown")
+    return Chain(engines, limits, asked.tables == "markdown", "" if block is None else block.model_dump_json())
 
 
 def run(
@@ -236,6 +237,7 @@ def run(
     parameters: dict[str, Any],
     partitions: int,
     asked: Extract | None = None,
+    block: BlockUse | None = None,
 ) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
@@ -252,7 +254,7 @@ def run(
             name=step,
             shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
             read=ReadSource(name, source),
-            map=ExtractTexts(chain_of(asked)),
+            map=ExtractTexts(chain_of(asked, block)),
             map_fault=Faults(),
             emit=As("rows"),
             outputs={"rows": Output(EXTRACTED_SCHEMA, ORDER)},
@@ -281,12 +283,13 @@ def run(
 
     return steps.perform(
         step,
-        code=CODE,
+        code=CODE if block is None else (*CODE, "pipelines.datatrove_blocks"),
         parameters={
             "source": parameters,
             "partitions": partitions,
             "extract": asked.model_dump(mode="json"),
             "models": digest(),
+            **({} if block is None else {"block": identity(block)}),
         },
         inputs=map(str, about["units"]),
         body=body,

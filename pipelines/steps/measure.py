@@ -1,4 +1,8 @@
-"""Documents → signals: every number the rules may ask for, measured once."""
+"""Documents → signals: every number the rules may ask for, measured once.
+
+Rules on lines come first, and everything is measured on what they leave; what they dropped is counted in signals of its
+own (`lines.*`). Rules on documents play no part here: another threshold measures nothing again.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters import Rule
+from pipelines import rules
+from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import verdicts
 from pipelines.recipe import Filters
@@ -31,23 +38,51 @@ def signals(text: pa.Array | pa.ChunkedArray, families: tuple[str, ...]) -> pa.T
     return measured.append_column("language.score", found["score"].cast(pa.float64()))
 
 
+def struck(documents: pa.Table, lines: tuple[Rule, ...]) -> pa.Table:
+    """Apply line rules to documents (text, source and kind): what `filters.strike_lines` returns.
+
+    A rule for certain languages goes by the language of the text as it came, which is told as `lines.language`.
+    """
+    import filters
+    from filters import language
+
+    about = documents.select(["source", "kind"])
+    named = any(rule.languages or rule.except_languages for rule in lines)
+    if named:
+        about = about.append_column("language", language.identify(documents["text"])["language"].cast(pa.string()))
+    found = filters.strike_lines(documents["text"], lines, about)
+    return found.append_column("lines.language", about["language"]) if named else found
+
+
 @dataclass(frozen=True)
 class Measure:
     """Measures a table of documents; what an earlier run measured of the same text is taken as it is."""
 
     families: tuple[str, ...]
+    lines: tuple[Rule, ...]
     schema: pa.Schema
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return signals keyed by id, and a kept row each."""
         new = pc.is_valid(table["text"])
         some = table.filter(new) if table["text"].null_count else table  # a filter would copy every text
-        measured = signals(some["text"], self.families)
+        measured = measures(some, self.families, self.lines)
         measured = measured.add_column(0, "id", some["id"].cast(pa.string())).cast(self.schema)
         if some is not table:
             known = table.filter(pc.invert(new)).select(self.schema.names).cast(self.schema)
             measured = pa.concat_tables([known, measured])
         return {"signals": measured, "ledger": verdicts(table, STEP)}
+
+
+def measures(documents: pa.Table, families: tuple[str, ...], lines: tuple[Rule, ...]) -> pa.Table:
+    """Measure documents: the columns of `signals` for what line rules leave of them, then what these dropped."""
+    if not lines:
+        return signals(documents["text"], families)
+    left = struck(documents, lines)
+    found = signals(left["text"], families)
+    for name in left.column_names[1:]:
+        found = found.append_column(left.schema.field(name), left[name])
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,9 +97,9 @@ class ReadDocuments:
     known: tuple[str, ...]
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
-        """Yield tables of id, uri, source, text and the signals."""
+        """Yield tables of id, uri, source, kind, text and the signals."""
         earlier, *documents = shard.payload
-        columns = ["id", "uri", "source", "text"]
+        columns = ["id", "uri", "source", "kind", "text"]
         if earlier is None:
             yield from (table for path in documents for table in read_batches(at(path), 4096, columns))
             return
@@ -76,7 +111,7 @@ class ReadDocuments:
                 trusted = pc.is_in(table["source"], value_set=pa.array(self.known, pa.string()))
                 rows = pc.if_else(trusted, rows, pa.scalar(None, pa.int32()))
                 text = pc.if_else(pc.is_valid(rows), pa.scalar(None, pa.large_string()), table["text"])
-                joined = table.set_column(3, "text", text)
+                joined = table.set_column(table.schema.get_field_index("text"), "text", text)
                 for field in self.schema:
                     if field.name != "id":
                         joined = joined.append_column(field, listing[field.name].take(rows))
@@ -90,10 +125,11 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
     way: so signals of an earlier run are taken over, row by row, whatever else its input was.
     """
     lineages = {done.source: done.lineage for done in extracted}
+    lines = rules.of_lines(rules.resolved(filters.rules))
 
     def body(folder: Path, lineage: str) -> Body:
-        nothing = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.large_string())})
-        schema = pa.schema([pa.field("id", pa.string()), *signals(nothing["text"], filters.families).schema])
+        nothing = DOCUMENT_SCHEMA.empty_table()
+        schema = pa.schema([pa.field("id", pa.string()), *measures(nothing, filters.families, lines).schema])
         parts = [done.parts("documents") for done in extracted]
         earlier, known = _earlier(steps, lineage, lineages, len(parts[0]))
         shards = partition_shards(parts)
@@ -101,7 +137,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
             name=STEP,
             shards=[replace(one, payload=(before, *one.payload)) for one, before in zip(shards, earlier, strict=True)],
             read=ReadDocuments(schema, known),
-            emit=Measure(filters.families, schema),
+            emit=Measure(filters.families, lines, schema),
             outputs={"signals": Output(schema), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
             conserve=("ledger",),
@@ -110,7 +146,10 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         done.facts = {"sources": lineages, "known": list(known)}
         return done
 
-    parameters: dict[str, Any] = {"families": list(filters.families)}
+    parameters: dict[str, Any] = {
+        "families": list(filters.families),
+        "lines": [rule.model_dump(mode="json") for rule in lines],
+    }
     return steps.perform(
         STEP,
         code=("kernels", "filters", "pipelines.steps.measure"),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import rules
-from pipelines.document import document_id, documents
+from pipelines.document import DOCUMENT_SCHEMA, document_id, documents
 from pipelines.recipe import Bounds, Consent, RuleUse
 from pipelines.steps import decide, measure
 
@@ -100,3 +100,80 @@ def test_rules_see_only_what_they_are_restricted_to() -> None:
     rows = table()
     out = applied([RuleUse(signal="gopher.words", min=1e9, kinds=("book",))], rows)
     assert out["documents"].num_rows == rows.num_rows
+
+
+CUT = [
+    RuleUse(signal="line.words", name="few", min=3, sources=("s",)),
+    RuleUse(preset="c4_lines", kinds=("book",)),
+    RuleUse(signal="gopher.words", min=30),
+    RuleUse(signal="pii.email", name="mail", max=0, action="redact", kinds=("web",)),
+    RuleUse(signal="pii.ip", name="address", max=0, action="redact", kinds=("book",)),
+    RuleUse(signal="gopher.words", name="long", max=600, action="tag"),
+]
+
+
+def cut(uses: list[RuleUse], rows: pa.Table) -> dict[str, pa.Table]:
+    """Measure what line rules leave, then decide: as the two steps do."""
+    chosen = rules.resolved(uses)
+    rows = rows.select(DOCUMENT_SCHEMA.names)
+    signals = measure.measures(rows, ("gopher", "pii"), rules.of_lines(chosen))
+    for name in signals.column_names:
+        rows = rows.append_column(signals.schema.field(name), signals[name])
+    made = decide.Decide(Consent(), rules.of_documents(chosen), (), rules.of_lines(chosen))
+    whole, halves = made(rows), [made(rows.slice(0, 11)), made(rows.slice(11))]
+    for name, found in whole.items():
+        assert pa.concat_tables([half[name] for half in halves]).equals(found)
+    return {**whole, "signals": rows}
+
+
+def test_lines_are_dropped_before_measuring_and_told() -> None:
+    given = table()
+    out = cut(CUT, given)
+    texts = {row["id"]: row["text"] for row in out["documents"].to_pylist()}
+    told = {row["id"]: row for row in out["ledger"].to_pylist()}
+    assert any(row["evidence"] and '"lines"' in row["evidence"] for row in told.values())
+    for row, signals in zip(given.to_pylist(), out["signals"].to_pylist(), strict=True):
+        lines = row["text"].splitlines()
+        left = [line for line in lines if len(line.split()) >= 3]
+        evidence = json.loads(told[row["id"]]["evidence"])
+        gone = len(lines) - len(left)
+        assert signals["lines.dropped"] == signals["lines.few"] == gone
+        assert evidence.get("lines") == (
+            {"count": len(lines), "dropped": gone, "rules": {"few": gone}} if gone else None
+        )
+        failed = [one["rule"] for one in evidence["failed"]]
+        assert "mail" in failed
+        assert "address" not in failed
+        assert ("long" in failed) == (signals["gopher.words"] > 600)
+        if row["id"] in texts:
+            text = "\n".join(left).replace("jane.doe@gmail.com", "<EMAIL_ADDRESS>")
+            assert texts[row["id"]] == text
+            assert "8.8.8.8" in text
+    assert len(texts) > 0
+    measured = measure.signals(pa.array(["\n".join(left)]), ("gopher", "pii"))
+    assert measured["gopher.words"][0].as_py() == signals["gopher.words"]
+
+
+def test_a_document_of_which_no_line_is_left_is_dropped() -> None:
+    rows = table()
+    out = cut([RuleUse(signal="line.words", min=10_000)], rows)
+    assert out["documents"].num_rows == 0
+    assert set(out["ledger"]["reason"].to_pylist()) == {"no-text-left"}
+    assert set(out["ledger"]["value"].to_pylist()) == {0}
+
+
+def test_line_rules_by_language_go_by_the_text_as_it_came() -> None:
+    uses = [RuleUse(signal="line.words", name="few", min=3, languages=("en",))]
+    signals = cut(uses, table())["signals"]
+    assert set(signals["lines.language"].to_pylist()) >= {"en"}
+    for language, gone in zip(signals["lines.language"].to_pylist(), signals["lines.few"].to_pylist(), strict=True):
+        assert language == "en" or gone == 0
+
+
+def test_a_preset_can_be_only_told() -> None:
+    found = rules.resolved([RuleUse(preset="gopher", action="tag")])
+    assert {rule.action for rule in found} == {"tag"}
+    with pytest.raises(ValueError, match="'drop_line' goes with signals of lines"):
+        rules.resolved([RuleUse(preset="gopher", action="drop_line")])
+    with pytest.raises(ValueError, match="expected a signal of the family pii"):
+        rules.resolved([RuleUse(signal="gopher.words", min=1, action="redact")])
