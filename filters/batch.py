@@ -7,7 +7,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.lines import Lines, lines
+from kernels.characters import count_characters
+from kernels.coverage import Runs, runs
+from kernels.lines import Lines, SpacedWords, lines, spaced_words
+from kernels.spaced import SpacedTokens, spaced_tokens
 from kernels.strings import TextBatch
 from kernels.words import WORD, Spelling, Words, spelled_words
 
@@ -73,6 +76,36 @@ class Batch:
     def chars(self) -> NDArray[np.int64]:
         """Code points in each text."""
         return sums(self.lines.chars, self.lines.offsets) + self.newlines
+
+    @cached_property
+    def spaced_lines(self) -> SpacedWords:
+        """Words between white space of each of ``lines``."""
+        return spaced_words(self.texts, self.lines)
+
+    @cached_property
+    def spaced(self) -> SpacedTokens:
+        """Words between white space of each text."""
+        return spaced_tokens(self.texts)
+
+    @cached_property
+    def line_characters(self) -> NDArray[np.int64]:
+        """Characters of each of ``lines`` by what they are, columns as ``kernels.characters.Counted``."""
+        return count_characters(self.texts, self.lines.starts, self.lines.ends)
+
+    @cached_property
+    def characters(self) -> NDArray[np.int64]:
+        """The same of each text; newlines are left out."""
+        before = np.zeros((len(self.line_characters) + 1, self.line_characters.shape[1]), np.int64)
+        np.cumsum(self.line_characters, axis=0, out=before[1:])
+        return before[self.lines.offsets[1:]] - before[self.lines.offsets[:-1]]
+
+    @cached_property
+    def word_runs(self) -> Runs:
+        """Repeated runs of 2 to 10 words, punctuation and symbols apart."""
+        chosen = self.words.kinds == WORD
+        offsets = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(self.word_counts, out=offsets[1:])
+        return runs(offsets, self.spelling.hashes[chosen], self.spelling.chars[chosen], range(2, 11))
 
 
 def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ import filters
 from filters.batch import Batch
 from filters.rule import Rule
 
-__all__ = ["Family", "families", "family", "presets", "rules"]
+__all__ = ["Family", "Measure", "families", "family", "presets", "rules"]
+
+Measure = Callable[[Batch], Mapping[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,29 @@ class Family:
         name: the module's name.
         signals: name of each signal (without the family) and what it says, with its unit.
         measure: a value for each text and signal, in any numeric type; must not depend on the other texts of the batch.
+        with_reference: gives the same measure with a file that it goes by (a language model, a corpus's counts), read
+            once; None for a family that knows of none.
     """
 
     name: str
     signals: Mapping[str, str]
-    measure: Callable[[Batch], Mapping[str, NDArray[Any]]]
+    measure: Measure
+    with_reference: Callable[[Path], Measure] | None = None
+
+    def opened(self, reference: str | Path | None) -> Family:
+        """The family that measures with a reference; itself where none is given.
+
+        Raises:
+            ValueError: the family knows of no reference, or the file is not one.
+            FileNotFoundError: there is no such file.
+        """
+        if reference is None:
+            return self
+        if self.with_reference is None:
+            raise ValueError(
+                f"family {self.name}: found the reference {str(reference)!r}, and it takes none; leave it out"
+            )
+        return replace(self, measure=self.with_reference(Path(reference)))
 
     def columns(self, batch: Batch) -> dict[str, NDArray[np.float64]]:
         """The batch's values as ``family.signal``, in the order of ``signals``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,12 +20,18 @@ __all__ = ["measure"]
 _PORTION: Final = 8 << 20
 
 
-def measure(text: pa.Array[Any] | pa.ChunkedArray[Any], families: Sequence[str]) -> pa.Table:
+def measure(
+    text: pa.Array[Any] | pa.ChunkedArray[Any],
+    families: Sequence[str],
+    references: Mapping[str, str | Path] | None = None,
+) -> pa.Table:
     """Measure families of signals on texts.
 
     Args:
         text: strings; a null counts as an empty text. Bytes that are not UTF-8 are measured as U+FFFD.
         families: names, each once, e.g. ``["gopher", "c4"]``.
+        references: files that families go by, by the family's name, e.g. ``{"perplexity": "en.arpa"}``. Each is read
+            once a call, which matters for a large one: pass many texts at once.
 
     Returns:
         One row a text, in the order of ``text``; one float64 column a signal (``gopher.words``), families in the order
@@ -32,10 +39,15 @@ def measure(text: pa.Array[Any] | pa.ChunkedArray[Any], families: Sequence[str])
         depends on its own text alone.
 
     Raises:
-        ValueError: an unknown family, or one twice.
+        ValueError: an unknown family, or one twice; a reference that is not one, or of a family that is not measured.
+        FileNotFoundError: a reference that is not there.
         TypeError: ``text`` is no Arrow array of strings.
     """
-    wanted = [family(name) for name in families]
+    given = references or {}
+    for name in given:
+        if name not in families:
+            raise ValueError(f"references: found one for {name!r}, which is not among the families {list(families)}")
+    wanted = [family(name).opened(given.get(name)) for name in families]
     if len(set(families)) < len(wanted):
         raise ValueError(f"families: found {list(families)}, expected each name once")
     texts = text_batch(text)

@@ -1,0 +1,309 @@
+"""Characters of each line or text, counted by what they are: letters, control characters, emoji, mojibake and more."""
+
+# pyright: reportMissingParameterType=false
+# The types of a kernel's parameters are those it is called with: Numba compiles it for them.
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kernels.strings import TextBatch
+from kernels.unicode import ALPHA, BLOCK, CLASS_MASK, SHIFT, SPACE, UPPER, TokenClass, unicode_tables
+
+__all__ = ["COUNTED", "Counted", "count_characters", "decoded"]
+
+
+class Counted(IntEnum):
+    """Columns of ``count_characters``."""
+
+    LETTERS = 0  # str.isalpha
+    UPPER = 1  # str.isupper
+    DIGITS = 2  # decimal digits
+    NUMBERS = 3  # other numbers (², Ⅳ, ½): with letters and digits, str.isalnum
+    SPACES = 4  # str.isspace
+    CONTROLS = 5  # C0 and C1 control characters and DEL, but not tab, newline, form feed and carriage return
+    EXCLAMATIONS = 6  # ! ！ ﹗ ❗ ❕ and ‼ (which is two)
+    INVALID = 7  # bytes that are not UTF-8, unpaired surrogates among them
+    REPLACEMENTS = 8  # U+FFFD
+    PRIVATE = 9  # private use, and code points that are no characters
+    INVISIBLE = (
+        10  # zero-width spaces, soft hyphens, direction marks and overrides, tags; no joiners, which spell words
+    )
+    EMOJI = 11  # one for each emoji sequence of UTS #51: joined, with a skin tone, a flag
+    MATHS = 12  # symbols of mathematics, arrows, mathematical letters, superscripts; no ASCII
+    ACCENTED = 13  # the thirteen accented letters that OpenWebMath counts
+    MOJIBAKE = 14  # characters of UTF-8 that was read as Windows-1252 or Latin-1
+
+
+COUNTED: Final = len(Counted)
+
+# Emoji_Presentation=Yes, emoji-data.txt of Unicode 17. A character that is not here is an emoji where U+FE0F follows.
+_EMOJI: Final = """
+231A-231B 23E9-23EC 23F0 23F3 25FD-25FE 2614-2615 2648-2653 267F 2693 26A1 26AA-26AB 26BD-26BE 26C4-26C5 26CE 26D4 26EA
+26F2-26F3 26F5 26FA 26FD 2705 270A-270B 2728 274C 274E 2753-2755 2757 2795-2797 27B0 27BF 2B1B-2B1C 2B50 2B55 1F004
+1F0CF 1F18E 1F191-1F19A 1F1E6-1F1FF 1F201 1F21A 1F22F 1F232-1F236 1F238-1F23A 1F250-1F251 1F300-1F320 1F32D-1F335
+1F337-1F37C 1F37E-1F393 1F3A0-1F3CA 1F3CF-1F3D3 1F3E0-1F3F0 1F3F4 1F3F8-1F43E 1F440 1F442-1F4FC 1F4FF-1F53D 1F54B-1F54E
+1F550-1F567 1F57A 1F595-1F596 1F5A4 1F5FB-1F64F 1F680-1F6C5 1F6CC 1F6D0-1F6D2 1F6D5-1F6D9 1F6DC-1F6DF 1F6EB-1F6EC
+1F6F4-1F6FC 1F7E0-1F7EB 1F7F0 1F90C-1F93A 1F93C-1F945 1F947-1F9FF 1FA70-1FA7C 1FA80-1FAC6 1FAC8 1FACC-1FADD 1FADF-1FAEB
+1FAEF-1FAFA
+"""
+# General category Sm outside ASCII, with arrows, letterlike symbols, mathematical alphanumerics, super- and subscripts.
+_MATHS: Final = """
+AC B1-B3 B9 D7 F7 3F6 606-608 2044 2052 2070-209C 2100-214F 2190-21FF 2200-22FF 2320-2321 237C 239B-23B3 23DC-23E1
+27C0-27FF 2900-2AFF 2B30-2B4C FE62 FE64-FE66 FF0B FF1C-FF1E FF5C FF5E 1D400-1D7FF
+"""
+_INVISIBLE: Final = "AD 61C 180E 200B 200E-200F 202A-202E 2060-206F FEFF FFF9-FFFB"
+_PRIVATE: Final = "E000-F8FF FDD0-FDEF FFFE-FFFF 1FFFE-1FFFF"
+_ACCENTED: Final = "E0 C0 E2 C2 E4 C4 E8-EA C8-CA EE-EF CE-CF F4 D4 F6 D6 FB-FC DB-DC"
+# Where Windows-1252 differs from Latin-1: the code points of its bytes 0x80 to 0x9F (0: undefined).
+_WINDOWS_1252: Final = (
+    "20AC 0 201A 192 201E 2026 2020 2021 2C6 2030 160 2039 152 0 17D 0 "
+    "0 2018 2019 201C 201D 2022 2013 2014 2DC 2122 161 203A 153 0 17E 178"
+)
+
+_LIMIT: Final = 0x20000  # above it there are only Han letters, tags and private use
+_IS_EMOJI: Final = 1
+_IS_MATHS: Final = 2
+_IS_INVISIBLE: Final = 4
+_IS_PRIVATE: Final = 8
+_IS_ACCENTED: Final = 16
+
+# Of an ASCII run six counts are added up at once, ten bits each, and unpacked before one could overflow.
+_FIELD: Final = 10
+_RUN: Final = (1 << _FIELD) - 1
+_ASCII_COLUMNS: Final = 6
+_LETTER: Final = int(TokenClass.LETTER)
+_DIGIT: Final = int(TokenClass.DIGIT)
+_UNSPACED: Final = int(TokenClass.UNSPACED)
+_LETTERS: Final = int(Counted.LETTERS)
+_UPPERS: Final = int(Counted.UPPER)
+_DIGITS: Final = int(Counted.DIGITS)
+_NUMBERS: Final = int(Counted.NUMBERS)
+_SPACES: Final = int(Counted.SPACES)
+_CONTROLS: Final = int(Counted.CONTROLS)
+_EXCLAMATIONS: Final = int(Counted.EXCLAMATIONS)
+_INVALID: Final = int(Counted.INVALID)
+_REPLACEMENTS: Final = int(Counted.REPLACEMENTS)
+_PRIVATES: Final = int(Counted.PRIVATE)
+_INVISIBLES: Final = int(Counted.INVISIBLE)
+_EMOJIS: Final = int(Counted.EMOJI)
+_MATHSES: Final = int(Counted.MATHS)
+_ACCENTS: Final = int(Counted.ACCENTED)
+_MOJIBAKES: Final = int(Counted.MOJIBAKE)
+
+
+def count_characters(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the characters of each range of bytes (lines, or whole texts).
+
+    Returns:
+        (ranges, COUNTED), columns as ``Counted``. Mojibake is a sequence of characters whose Windows-1252 or Latin-1
+        bytes are one well-formed UTF-8 sequence of two to four bytes; one that begins with Ã, Â, â, ï, ð always counts
+        (é is "Ã©", ’ is "â€™"); with Ä, Å or Æ, unless a quotation mark, a dash or a no-break space follows; with any
+        other character only beside another ("Ð¿Ñ€"), since É before ” is no fault.
+    """
+    tables = unicode_tables()
+    return _count(batch.data, starts, ends, tables.property_index, tables.properties, *_kinds())
+
+
+@cache
+def _kinds() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint64]]:
+    """(kinds of code points below the limit, the byte above 0x7F that one stands for, an ASCII byte's counts)."""
+    kinds = np.zeros(_LIMIT, np.uint8)
+    for listed, bit in (
+        (_EMOJI, _IS_EMOJI),
+        (_MATHS, _IS_MATHS),
+        (_INVISIBLE, _IS_INVISIBLE),
+        (_PRIVATE, _IS_PRIVATE),
+        (_ACCENTED, _IS_ACCENTED),
+    ):
+        for item in listed.split():
+            first, _, last = item.partition("-")
+            kinds[int(first, 16) : int(last or first, 16) + 1] |= bit
+    stands_for = np.zeros(0x2200, np.uint8)
+    stands_for[0x80:0x100] = np.arange(0x80, 0x100)
+    for offset, code in enumerate(_WINDOWS_1252.split()):
+        if int(code, 16):
+            stands_for[int(code, 16)] = 0x80 + offset
+    packed = np.zeros(256, np.uint64)
+    columns = [_LETTERS, _UPPERS, _DIGITS, _SPACES, _CONTROLS, _EXCLAMATIONS]
+    for byte in range(128):
+        character = chr(byte)
+        holds = [
+            *(character.isalpha(), character.isupper(), character.isdigit(), character.isspace()),
+            (byte < 32 and character not in "\t\n\f\r") or byte == 127,
+            byte == 33,
+        ]
+        packed[byte] = sum(1 << _FIELD * place for place, true in enumerate(holds) if true)
+    assert len(columns) == _ASCII_COLUMNS
+    for table in (kinds, stands_for, packed):
+        table.flags.writeable = False
+    return kinds, stands_for, packed
+
+
+@njit(cache=True, nogil=True, inline="always")
+def decoded(data, at, end) -> Any:
+    """Code point at a byte above 0x7F, and its length; -1 and 1 where it is not UTF-8 (Unicode 15, table 3-7)."""
+    code = np.int64(data[at])
+    length = 1
+    whole = False
+    if 0xC2 <= code <= 0xF4:
+        length = 2 if code < 0xE0 else (3 if code < 0xF0 else 4)
+        if at + length <= end:
+            code &= 0x7F >> length
+            whole = True
+            for k in range(1, length):
+                byte = np.int64(data[at + k])
+                whole &= byte & 0xC0 == 0x80
+                code = (code << 6) | (byte & 0x3F)
+            if length == 3:
+                whole &= code >= 0x800 and not 0xD800 <= code < 0xE000
+            elif length == 4:
+                whole &= 0x10000 <= code <= 0x10FFFF
+    if not whole:
+        code = np.int64(-1)
+        length = 1
+    return code, length
+
+
+@njit(cache=True, nogil=True)
+def _misread(data, lead, at, end, stands_for) -> Any:
+    """The UTF-8 sequence that a lead byte and the characters behind it spell: its characters, its end, its second byte.
+
+    0, 0, 0 where they spell none.
+    """
+    wanted = 1 if lead < 0xE0 else (2 if lead < 0xF0 else 3)
+    second = np.int64(0)
+    for k in range(wanted):
+        if at >= end or data[at] < 0x80:
+            return 0, 0, 0
+        code, length = decoded(data, at, end)
+        if code < 0 or code >= 0x2200:
+            return 0, 0, 0
+        byte = np.int64(stands_for[code])
+        if byte < 0x80 or byte > 0xBF:
+            return 0, 0, 0
+        if k == 0:
+            second = byte
+        at += length
+    if (lead == 0xE0 and second < 0xA0) or (lead == 0xED and second > 0x9F):
+        return 0, 0, 0
+    if (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second > 0x8F):
+        return 0, 0, 0
+    return wanted + 1, at, second
+
+
+@njit(cache=True, nogil=True)
+def _count(data, starts, ends, property_index, properties, kinds, stands_for, packed) -> Any:
+    counts = np.zeros((len(starts), COUNTED), np.int64)
+    field = np.uint64(_RUN)
+    sure_leads = np.zeros(256, np.uint8)  # 2: one sequence is enough; 1: unless it ends as words do
+    sure_leads[0xC4:0xC7] = 1
+    sure_leads[0xC2] = sure_leads[0xC3] = sure_leads[0xE2] = sure_leads[0xEF] = sure_leads[0xF0] = 2
+    quotes = np.zeros(256, np.bool_)  # the bytes of quotation marks, dashes, … and no-break space
+    quotes[0x91:0x98] = True
+    quotes[0x84] = quotes[0x85] = quotes[0x8B] = quotes[0x9B] = quotes[0xA0] = quotes[0xAB] = quotes[0xBB] = True
+    for i in range(len(starts)):
+        at = np.int64(starts[i])
+        end = np.int64(ends[i])
+        counted = False  # the character before is, or belongs to, an emoji that was counted
+        joined = False  # a joiner stands between that emoji and this character
+        flag = False  # the character before is the first half of a flag
+        misread_end = np.int64(-1)  # where the last mojibake sequence ended, its length, and whether it was counted
+        misread = 0
+        sure = False
+        while at < end:
+            begin = at
+            stop = min(end, at + _RUN)
+            total = np.uint64(0)
+            while at < stop and data[at] < 0x80:
+                total += packed[data[at]]
+                at += 1
+            if at > begin:
+                counts[i, _LETTERS] += np.int64(total & field)
+                counts[i, _UPPERS] += np.int64((total >> np.uint64(_FIELD)) & field)
+                counts[i, _DIGITS] += np.int64((total >> np.uint64(2 * _FIELD)) & field)
+                counts[i, _SPACES] += np.int64((total >> np.uint64(3 * _FIELD)) & field)
+                counts[i, _CONTROLS] += np.int64((total >> np.uint64(4 * _FIELD)) & field)
+                counts[i, _EXCLAMATIONS] += np.int64((total >> np.uint64(5 * _FIELD)) & field)
+                counted = joined = flag = False
+                continue
+            code, length = decoded(data, at, end)
+            if code < 0:
+                counts[i, _INVALID] += 1
+                counted = joined = flag = False
+                at += 1
+                continue
+            if 0xC2 <= code <= 0xF4:
+                size, stop, second = _misread(data, code, at + length, end, stands_for)
+                if size:
+                    adjacent = at == misread_end
+                    if adjacent and not sure:
+                        counts[i, _MOJIBAKES] += misread
+                    sure = adjacent or sure_leads[code] == 2 or (sure_leads[code] == 1 and not quotes[second])
+                    if sure:
+                        counts[i, _MOJIBAKES] += size
+                    misread = size
+                    misread_end = stop
+            at += length
+            word = np.int64(properties[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & (BLOCK - 1))])
+            nature = word & CLASS_MASK
+            if word & ALPHA:
+                counts[i, _LETTERS] += 1
+            elif nature == _DIGIT:
+                counts[i, _DIGITS] += 1
+            elif nature in (_LETTER, _UNSPACED):
+                counts[i, _NUMBERS] += 1
+            counts[i, _UPPERS] += word & UPPER != 0
+            counts[i, _SPACES] += word & SPACE != 0
+            emoji = False
+            if code < _LIMIT:
+                if code < 0xA0:
+                    counts[i, _CONTROLS] += 1
+                kind = kinds[code]
+                if (
+                    kind == 0
+                    and code != 0x200D
+                    and code != 0xFE0F
+                    and code != 0xFF01
+                    and code != 0xFFFD
+                    and code != 0xFE57
+                ):
+                    counted = joined = flag = False
+                    if code == 0x203C:
+                        counts[i, _EXCLAMATIONS] += 2
+                    continue
+                emoji = kind & _IS_EMOJI != 0
+                counts[i, _MATHSES] += kind & _IS_MATHS != 0
+                counts[i, _INVISIBLES] += kind & _IS_INVISIBLE != 0
+                counts[i, _PRIVATES] += kind & _IS_PRIVATE != 0
+                counts[i, _ACCENTS] += kind & _IS_ACCENTED != 0
+                counts[i, _REPLACEMENTS] += code == 0xFFFD
+                counts[i, _EXCLAMATIONS] += code == 0xFF01 or code == 0xFE57 or code == 0x2757 or code == 0x2755
+            elif 0xE0000 <= code < 0xE0080:
+                counts[i, _INVISIBLES] += 1
+                continue  # a tag belongs to the flag before it
+            elif code >= 0xF0000 or code & 0xFFFE == 0xFFFE:
+                counts[i, _PRIVATES] += 1
+            if code == 0x200D:
+                joined = counted
+            elif code == 0xFE0F:
+                counts[i, _EMOJIS] += not counted
+                counted = True
+            elif emoji:
+                regional = 0x1F1E6 <= code <= 0x1F1FF
+                part = joined or (counted and 0x1F3FB <= code <= 0x1F3FF) or (flag and regional)
+                counts[i, _EMOJIS] += not part
+                flag = regional and not flag
+                counted = True
+                joined = False
+            else:
+                # A sign that U+FE0F or a joiner may yet make part of an emoji: ❤️ after a joiner is not another.
+                counted = joined
+                joined = flag = False
+    return counts

@@ -1,0 +1,122 @@
+"""Which runs of words of a long list each text holds, and how often."""
+
+# pyright: reportMissingParameterType=false
+# The types of a kernel's parameters are those it is called with: Numba compiles it for them.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from kernels.strings import text_batch
+from kernels.words import words
+
+__all__ = ["KnownRuns", "count_known", "count_known_runs", "known_hashes", "known_runs"]
+
+_MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
+
+
+class KnownRuns(NamedTuple):
+    """A hash table of runs of tokens; 0 is a free place."""
+
+    table: NDArray[np.uint64]
+    begins: NDArray[np.bool_]  # whether a run begins with a token whose hash has these low 12 bits
+    longest: int
+
+
+def known_runs(phrases: Sequence[str]) -> KnownRuns:
+    """Compile phrases for ``count_known_runs``: each is split into tokens by the rule of ``kernels.words``."""
+    found = words(text_batch(pa.array(phrases)))
+    lengths = np.diff(found.offsets)
+    keys: set[int] = set()
+    begins = np.zeros(1 << 12, np.bool_)
+    for first, length in zip(found.offsets[:-1].tolist(), lengths.tolist(), strict=True):
+        if length:
+            keys.add(int(_run_key(found.hashes, first, length)))
+            begins[int(found.hashes[first]) & 0xFFF] = True
+    return KnownRuns(_table(sorted(keys)), begins, int(lengths.max(initial=0)))
+
+
+def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: KnownRuns) -> NDArray[np.int64]:
+    """Occurrences of known runs in each text, not overlapping, the longest first where several begin.
+
+    Args:
+        offsets: the texts' ranges of tokens, as in ``Words.offsets``.
+        hashes: one hash a token, of the folded spelling (``Words.hashes``).
+        known: the runs.
+    """
+    return _count_runs(offsets, hashes, known.table, known.begins, known.longest)
+
+
+def known_hashes(hashes: Sequence[int]) -> NDArray[np.uint64]:
+    """Compile the hashes of single words for ``count_known``."""
+    return _table(sorted({hashed | 1 for hashed in hashes}))
+
+
+def count_known(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """How many words of each text are known; of a hash the lowest bit does not count."""
+    return _count_single(offsets, hashes, known)
+
+
+def _table(keys: Sequence[int]) -> NDArray[np.uint64]:
+    size = 64
+    while size < 4 * len(keys):
+        size *= 2
+    table = np.zeros(size, np.uint64)
+    for key in keys:
+        slot = (key >> 1) & (size - 1)
+        while table[slot]:
+            slot = (slot + 1) & (size - 1)
+        table[slot] = key
+    table.flags.writeable = False
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _run_key(hashes, first, length) -> Any:
+    value = hashes[first]
+    for k in range(first + 1, first + length):
+        value = value * _MULTIPLIER + hashes[k]
+    return value | np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def _holds(table, key) -> Any:
+    mask = np.uint64(len(table) - 1)
+    slot = (key >> np.uint64(1)) & mask
+    while table[slot] != 0:
+        if table[slot] == key:
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _count_runs(offsets, hashes, table, begins, longest) -> Any:
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(offsets) - 1):
+        at = offsets[i]
+        while at < offsets[i + 1]:
+            step = 1
+            if begins[hashes[at] & np.uint64(0xFFF)]:
+                for length in range(min(longest, offsets[i + 1] - at), 0, -1):
+                    if _holds(table, _run_key(hashes, at, length)):
+                        counts[i] += 1
+                        step = length
+                        break
+            at += step
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _count_single(offsets, hashes, table) -> Any:
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(offsets) - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            counts[i] += _holds(table, hashes[k] | np.uint64(1))
+    return counts
