@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
-from filters.line_measures import LineFamily
 from filters.naughty import naughty_runs
 from filters.reference import load_reference, own_reference
 from filters.rule import Rule
@@ -32,7 +31,7 @@ from kernels.coverage import covered_tokens
 from kernels.divergence import divergence
 from kernels.known_runs import count_known_runs
 
-__all__ = ["FAMILY", "LINES", "RULES"]
+__all__ = ["FAMILY", "RULES"]
 
 _SIZES: Final = (5, 10)
 
@@ -60,18 +59,6 @@ def _with_reference(path: Path) -> Callable[[Batch], Mapping[str, NDArray[Any]]]
     return lambda batch: _measure(batch, bits)
 
 
-def _lines(batch: Batch) -> Mapping[str, NDArray[Any]]:
-    words, lines = batch.words, batch.lines
-    first = np.searchsorted(words.starts, lines.starts)
-    last = np.searchsorted(words.starts, lines.ends)
-    found: dict[str, NDArray[Any]] = {}
-    for n in _SIZES:
-        covered = np.zeros(len(words.starts) + 1, np.int64)
-        np.cumsum(covered_tokens(words.offsets, words.hashes, n), out=covered[1:])
-        found[f"covered_{n}_gram_ratio"] = ratio(covered[last] - covered[first], last - first)
-    return found
-
-
 FAMILY = Family(
     "llama3",
     {
@@ -83,13 +70,6 @@ FAMILY = Family(
     },
     _measure,
     with_reference=_with_reference,
-)
-
-LINES = LineFamily(
-    "llama3",
-    {f"covered_{n}_gram_ratio": f"share of the line's tokens in such a run of {n}" for n in _SIZES},
-    lambda batch: batch.lines,
-    _lines,
 )
 
 RULES = (

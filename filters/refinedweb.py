@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 from filters import gopher
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
-from filters.line_measures import LineFamily
 from filters.rule import Rule
 from kernels.automaton import Automaton, automaton, count_groups
 from kernels.characters import Counted
 from kernels.counters import counter_lines
 from kernels.words import WORD
 
-__all__ = ["COUNTERS", "FAMILY", "LINES", "RULES"]
+__all__ = ["COUNTERS", "FAMILY", "RULES"]
 
 COUNTERS: Final = (
     *("likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes"),
@@ -110,19 +109,6 @@ FAMILY = Family(
         "removed_word_ratio": "share of words that striking out and cutting these lines takes",
     },
     _measure,
-)
-
-LINES = LineFamily(
-    "refinedweb",
-    {
-        "uppercase_ratio": "share of characters in upper case",
-        "digit_ratio": "share of characters that are digits",
-        "counter": 'whether the line is a counter ("3 likes"; 1 or 0)',
-        "words": "words, without punctuation and symbols",
-        "cut_words": 'words of "sign-in", "Read more..." and "items in cart" in a line of at most 10 words',
-    },
-    lambda batch: batch.lines,
-    _lines,
 )
 
 RULES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters.batch import Batch
-from filters.family import family
+from filters.family import Family, family
 from kernels.strings import portions, text_batch
 
 __all__ = ["measure"]
@@ -31,7 +32,7 @@ def measure(
         text: strings; a null counts as an empty text. Bytes that are not UTF-8 are measured as U+FFFD.
         families: names, each once, e.g. ``["gopher", "c4"]``.
         references: files that families go by, by the family's name, e.g. ``{"perplexity": "en.arpa"}``. Each is read
-            once a call, which matters for a large one: pass many texts at once.
+            once a process.
 
     Returns:
         One row a text, in the order of ``text``; one float64 column a signal (``gopher.words``), families in the order
@@ -47,7 +48,7 @@ def measure(
     for name in given:
         if name not in families:
             raise ValueError(f"references: found one for {name!r}, which is not among the families {list(families)}")
-    wanted = [family(name).opened(given.get(name)) for name in families]
+    wanted = [_opened(name, given[name]) if name in given else family(name) for name in families]
     if len(set(families)) < len(wanted):
         raise ValueError(f"families: found {list(families)}, expected each name once")
     texts = text_batch(text)
@@ -58,3 +59,16 @@ def measure(
             for name, values in one.columns(batch).items():
                 columns[name].append(values)
     return pa.table({name: pa.array(np.concatenate(parts), pa.float64()) for name, parts in columns.items()})
+
+
+def _opened(name: str, reference: str | Path) -> Family:
+    path = Path(reference)
+    if not path.is_file():
+        return family(name).opened(path)  # which says what is missing and how it is made
+    status = path.stat()
+    return _family_with(name, path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _family_with(name: str, reference: Path, changed: int, size: int) -> Family:
+    return family(name).opened(reference)

@@ -113,9 +113,13 @@ class Extract(Part):
 
 
 class Filters(Part):
-    """Which signals are measured and which rules decide on them."""
+    """Which signals are measured and which rules decide on them.
+
+    `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`.
+    """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
+    references: Mapping[str, Path] = {}
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
 

@@ -53,6 +53,17 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
     for index, name in enumerate(recipe.filters.families):
         if name not in known:
             found.append(f"{place('filters', 'families', index)}: no family of signals {name!r}{nearest(name, known)}")
+    for name, path in recipe.filters.references.items():
+        where = place("filters", "references", name)
+        if name not in recipe.filters.families:
+            found.append(f"{where}: {name!r} is not among the families that are measured")
+        elif name in known and filters.family(name).with_reference is None:
+            found.append(f"{where}: the family {name!r} goes by no file; leave it out")
+        elif not path.is_file():
+            found.append(f"{where}: {path}: no such file")
+    for name in ("perplexity", "mathscore"):
+        if name in recipe.filters.families and name not in recipe.filters.references:
+            found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")
     measured = {
         f"{name}.{signal}"
         for name in recipe.filters.families

@@ -21,17 +21,17 @@ from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import verdicts
 from pipelines.recipe import Filters
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
-from pipelines.storage import at, read_batches, read_table
+from pipelines.storage import at, read_batches, read_table, sha256
 
 STEP = "02-measure"
 
 
-def signals(text: pa.Array | pa.ChunkedArray, families: tuple[str, ...]) -> pa.Table:
+def signals(text: pa.Array | pa.ChunkedArray, filters_of: Filters) -> pa.Table:
     """Measure texts: the columns of the families, then language, its score and the script; a row a text."""
     import filters
     from filters import language
 
-    measured = filters.measure(text, families)
+    measured = filters.measure(text, filters_of.families, filters_of.references)
     found = language.identify(text)
     for name in ("language", "script"):
         measured = measured.append_column(f"language.{name}", found[name])
@@ -58,7 +58,7 @@ def struck(documents: pa.Table, lines: tuple[Rule, ...]) -> pa.Table:
 class Measure:
     """Measures a table of documents; what an earlier run measured of the same text is taken as it is."""
 
-    families: tuple[str, ...]
+    filters: Filters
     lines: tuple[Rule, ...]
     schema: pa.Schema
 
@@ -66,7 +66,7 @@ class Measure:
         """Return signals keyed by id, and a kept row each."""
         new = pc.is_valid(table["text"])
         some = table.filter(new) if table["text"].null_count else table  # a filter would copy every text
-        measured = measures(some, self.families, self.lines)
+        measured = measures(some, self.filters, self.lines)
         measured = measured.add_column(0, "id", some["id"].cast(pa.string())).cast(self.schema)
         if some is not table:
             known = table.filter(pc.invert(new)).select(self.schema.names).cast(self.schema)
@@ -74,12 +74,12 @@ class Measure:
         return {"signals": measured, "ledger": verdicts(table, STEP)}
 
 
-def measures(documents: pa.Table, families: tuple[str, ...], lines: tuple[Rule, ...]) -> pa.Table:
+def measures(documents: pa.Table, filters: Filters, lines: tuple[Rule, ...]) -> pa.Table:
     """Measure documents: the columns of `signals` for what line rules leave of them, then what these dropped."""
     if not lines:
-        return signals(documents["text"], families)
+        return signals(documents["text"], filters)
     left = struck(documents, lines)
-    found = signals(left["text"], families)
+    found = signals(left["text"], filters)
     for name in left.column_names[1:]:
         found = found.append_column(left.schema.field(name), left[name])
     return found
@@ -129,7 +129,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
 
     def body(folder: Path, lineage: str) -> Body:
         nothing = DOCUMENT_SCHEMA.empty_table()
-        schema = pa.schema([pa.field("id", pa.string()), *measures(nothing, filters.families, lines).schema])
+        schema = pa.schema([pa.field("id", pa.string()), *measures(nothing, filters, lines).schema])
         parts = [done.parts("documents") for done in extracted]
         earlier, known = _earlier(steps, lineage, lineages, len(parts[0]))
         shards = partition_shards(parts)
@@ -137,7 +137,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
             name=STEP,
             shards=[replace(one, payload=(before, *one.payload)) for one, before in zip(shards, earlier, strict=True)],
             read=ReadDocuments(schema, known),
-            emit=Measure(filters.families, lines, schema),
+            emit=Measure(filters, lines, schema),
             outputs={"signals": Output(schema), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
             conserve=("ledger",),
@@ -148,6 +148,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
 
     parameters: dict[str, Any] = {
         "families": list(filters.families),
+        "references": {name: sha256(path) for name, path in sorted(filters.references.items())},
         "lines": [rule.model_dump(mode="json") for rule in lines],
     }
     return steps.perform(

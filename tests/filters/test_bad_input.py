@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import filters
 import filters.signals
-from filters.line_measures import line_families, line_measures
 
 # All that need no file; those that do are tested with one in test_perplexity.py.
 FAMILIES = [name for name in filters.families() if name not in ("mathscore", "perplexity")]
@@ -123,28 +122,8 @@ def test_portions_never_change_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert filters.measure(column, FAMILIES).equals(whole)
 
 
-@settings(max_examples=15, deadline=None)
-@given(texts)
-def test_lines_are_the_text(given_texts: list[str | None]) -> None:
-    """The lines of a text and the breaks between them are all of it; lines of one text know nothing of another."""
-    column = pa.array(given_texts, pa.string())
-    for family in line_families():
-        found = line_measures(column, family)
-        rows = found.to_pylist()
-        for number, text in enumerate(given_texts):
-            data = (text or "").encode()
-            mine = [row for row in rows if row["text"] == number]
-            assert b"\n".join(data[row["start"] : row["end"]] for row in mine) == data
-            alone = line_measures(column.slice(number, 1), family).to_pylist()
-            assert [{**row, "text": number} for row in alone] == mine
-        for name in found.column_names[3:]:
-            assert all(math.isfinite(value) and value >= 0 for value in found[name].to_pylist())
-
-
 def test_a_reference_is_refused_where_it_means_nothing() -> None:
     with pytest.raises(ValueError, match=r"family gopher: found the reference 'x.arpa', and it takes none"):
         filters.measure(pa.array(["a"]), ["gopher"], {"gopher": "x.arpa"})
     with pytest.raises(ValueError, match="found one for 'perplexity', which is not among the families"):
         filters.measure(pa.array(["a"]), ["gopher"], {"perplexity": "x.arpa"})
-    with pytest.raises(ValueError, match=r"lines: found the family 'gopher', expected one of .*refinedweb"):
-        line_measures(pa.array(["a"]), "gopher")

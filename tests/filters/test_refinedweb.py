@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filters
-from filters.line_measures import line_measures
+from filters.line_family import LineBatch, measure_lines
 from filters.refinedweb import COUNTERS
+from kernels.strings import text_batch
 
 COUNTER = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:k|m|b)?\s+(?:{'|'.join(COUNTERS)})\W*$", re.ASCII)
 
@@ -44,13 +45,22 @@ def test_by_hand() -> None:
     assert one("這是一行中文，不是一個單詞。")["removed_word_ratio"] == 0  # white space would call it a single word
 
 
+def of_lines(text: str, signal: str) -> list[float]:
+    return measure_lines(LineBatch(text_batch(pa.array([text]))), f"refinedweb_lines.{signal}").tolist()
+
+
 def test_lines() -> None:
-    rows = line_measures(pa.array(["ab CD\n1,204 Views!", "é"]), "refinedweb").to_pylist()
-    assert [(row["text"], row["start"], row["end"]) for row in rows] == [(0, 0, 5), (0, 6, 18), (1, 0, 2)]
-    assert [row["refinedweb.uppercase_ratio"] for row in rows] == [2 / 5, 1 / 12, 0]
-    assert [row["refinedweb.counter"] for row in rows] == [0, 1, 0]
-    assert [row["refinedweb.digit_ratio"] for row in rows] == [0, 4 / 11, 0]
-    assert [row["refinedweb.words"] for row in rows] == [2, 2, 1]
+    text = "ab CD\n1,204 Views!\n 12 \n\n\u00e9"
+    assert of_lines(text, "uppercase_ratio") == [2 / 5, 1 / 12, 0, 0, 0]
+    assert of_lines(text, "counter") == [0, 1, 0, 0, 0]
+    assert of_lines(text, "digits") == [0, 0, 1, 0, 0]
+    assert of_lines(text, "single_word") == [0, 0, 1, 0, 1]
+
+
+def test_flagged_lines_are_dropped() -> None:
+    text = "HELLO WORLD\nA line of prose.\n3 likes\n12\nwords\nAnother line."
+    found = filters.strike_lines(pa.array([text]), filters.rules("refinedweb_lines"))
+    assert found["text"].to_pylist() == ["A line of prose.\nAnother line."]
 
 
 @settings(max_examples=200, deadline=None)
@@ -60,9 +70,7 @@ def test_lines() -> None:
     ).map("".join)
 )
 def test_counters_as_the_pattern(line: str) -> None:
-    assert line_measures(pa.array([line]), "refinedweb")["refinedweb.counter"].to_pylist() == [
-        COUNTER.search(line.lower()) is not None
-    ]
+    assert of_lines(line, "counter") == ([COUNTER.search(line.lower()) is not None] if line else [])
 
 
 def removed(text: str) -> float:

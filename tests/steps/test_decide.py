@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import rules
 from pipelines.document import DOCUMENT_SCHEMA, document_id, documents
-from pipelines.recipe import Bounds, Consent, RuleUse
+from pipelines.recipe import Bounds, Consent, Filters, RuleUse
 from pipelines.steps import decide, measure
 
 TOPICS = list(pydoc_data.topics.topics.items())[:30]
@@ -29,7 +29,7 @@ def table(**rights: str) -> pa.Table:
         for number, (name, text) in enumerate(TOPICS)
     ]
     found = documents(rows)
-    signals = measure.signals(found["text"], ("gopher", "pii"))
+    signals = measure.signals(found["text"], Filters(families=("gopher", "pii")))
     for name in signals.column_names:
         found = found.append_column(signals.schema.field(name), signals[name])
     return found
@@ -116,7 +116,7 @@ def cut(uses: list[RuleUse], rows: pa.Table) -> dict[str, pa.Table]:
     """Measure what line rules leave, then decide: as the two steps do."""
     chosen = rules.resolved(uses)
     rows = rows.select(DOCUMENT_SCHEMA.names)
-    signals = measure.measures(rows, ("gopher", "pii"), rules.of_lines(chosen))
+    signals = measure.measures(rows, Filters(families=("gopher", "pii")), rules.of_lines(chosen))
     for name in signals.column_names:
         rows = rows.append_column(signals.schema.field(name), signals[name])
     made = decide.Decide(Consent(), rules.of_documents(chosen), (), rules.of_lines(chosen))
@@ -150,7 +150,7 @@ def test_lines_are_dropped_before_measuring_and_told() -> None:
             assert texts[row["id"]] == text
             assert "8.8.8.8" in text
     assert len(texts) > 0
-    measured = measure.signals(pa.array(["\n".join(left)]), ("gopher", "pii"))
+    measured = measure.signals(pa.array(["\n".join(left)]), Filters(families=("gopher", "pii")))
     assert measured["gopher.words"][0].as_py() == signals["gopher.words"]
 
 

@@ -1,0 +1,63 @@
+"""Line rules ``refinedweb_lines``: the lines that RefinedWeb flags (Penedo et al. 2023, arXiv 2306.01116, section G.2).
+
+Mainly upper case, only digits, a counter ("3 likes") or a single word, as ``filters.refinedweb`` defines them. What
+the paper cuts out of a line ("sign-in", "Read more...", "items in cart") stays; ``refinedweb.removed_word_ratio``
+counts it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filters.batch import ratio
+from filters.line_family import LineBatch, LineFamily, LineSignal
+from filters.refinedweb import COUNTERS
+from filters.rule import Rule
+from kernels.characters import Counted, count_characters
+from kernels.counters import counter_lines
+from kernels.words import WORD, words
+
+__all__ = ["LINE_FAMILY", "RULES"]
+
+
+def _characters(batch: LineBatch) -> NDArray[np.int64]:
+    return count_characters(batch.texts, batch.lines.starts, batch.lines.ends)
+
+
+def _uppercase(batch: LineBatch) -> NDArray[np.float64]:
+    return ratio(_characters(batch)[:, Counted.UPPER], batch.lines.chars)
+
+
+def _digits(batch: LineBatch) -> NDArray[np.bool_]:
+    found = _characters(batch)
+    digits = found[:, Counted.DIGITS]
+    return (digits > 0) & (digits == batch.lines.chars - found[:, Counted.SPACES])
+
+
+def _words(batch: LineBatch) -> NDArray[np.int64]:
+    found, lines = words(batch.texts), batch.lines
+    before = np.zeros(len(found.starts) + 1, np.int64)
+    np.cumsum(found.kinds == WORD, out=before[1:])
+    return before[np.searchsorted(found.starts, lines.ends)] - before[np.searchsorted(found.starts, lines.starts)]
+
+
+LINE_FAMILY = LineFamily(
+    "refinedweb_lines",
+    {
+        "uppercase_ratio": LineSignal("share of characters in upper case", _uppercase),
+        "digits": LineSignal("1 where it is nothing but digits, white space apart", _digits),
+        "counter": LineSignal(
+            '1 where the line is a counter ("3 likes")',
+            lambda batch: counter_lines(batch.texts, batch.lines.inner_starts, batch.lines.inner_ends, COUNTERS),
+        ),
+        "single_word": LineSignal("1 where it is one word", lambda batch: _words(batch) == 1),
+    },
+)
+
+RULES = (
+    Rule(name="refinedweb-uppercase-line", signal="refinedweb_lines.uppercase_ratio", max=0.5, action="drop_line"),
+    Rule(name="refinedweb-digit-line", signal="refinedweb_lines.digits", max=0, action="drop_line"),
+    Rule(name="refinedweb-counter-line", signal="refinedweb_lines.counter", max=0, action="drop_line"),
+    Rule(name="refinedweb-single-word-line", signal="refinedweb_lines.single_word", max=0, action="drop_line"),
+)
