@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import filters
 import filters.signals
+from filters.line_family import line_signals
 
 FAMILIES = ["gopher", "c4", "fineweb", "length", "pii"]
 PROSE = (
@@ -119,6 +120,9 @@ def test_every_text_gives_numbers() -> None:
             assert all(isinstance(value, float) and math.isfinite(value) and value >= 0 for value in values), name
 
 
+ON_TEXTS = [name for name in filters.presets() if not name.endswith("_lines")]
+
+
 def test_empty_text_is_measured_and_dropped() -> None:
     """Where datatrove's Gopher filters divide by zero, every value is 0 here, and the rules see it."""
     signals = filters.measure(pa.array([""]), FAMILIES)
@@ -126,7 +130,7 @@ def test_empty_text_is_measured_and_dropped() -> None:
     families = [name for name in filters.families() if filters.family(name).with_reference is None or name == "llama3"]
     signals = filters.measure(pa.array([""]), families)
     only_too_much = {"dialogue", "encoding", "llama3"}  # an empty text has nothing of what these drop
-    for preset in filters.presets():
+    for preset in ON_TEXTS:
         assert filters.decide(signals, filters.rules(preset))["keep"].to_pylist() == [preset in only_too_much], preset
 
 
@@ -171,6 +175,7 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
 def test_each_preset_reads_signals_that_exist() -> None:
     assert {"gopher", "c4", "fineweb", "refinedweb", "dclm", "dolma", "llama3", "afm"} <= set(filters.presets())
     known = {f"{name}.{signal}" for name in filters.families() for signal in filters.family(name).signals}
+    known |= set(line_signals())
     for preset in filters.presets():
         rules = filters.rules(preset)
         assert {rule.signal for rule in rules} <= known
