@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 __all__ = ["TextBatch", "portions", "text_batch"]
@@ -60,6 +59,8 @@ def text_batch(text: pa.Array[Any] | pa.ChunkedArray[Any]) -> TextBatch:
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if column.null_count:
         empty = "" if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else b""
+        import pyarrow.compute as pc  # half of what pyarrow takes to import, and seldom needed
+
         column = pc.fill_null(column, pa.scalar(empty, column.type))
     return _flat_batch(column)
 

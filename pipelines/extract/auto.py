@@ -7,6 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.start import load_numba
 from kernels.words import Words, words
 from pipelines.extract.extraction import Extraction, ExtractionError
 from pipelines.extract.page import asciimath
@@ -19,6 +20,8 @@ from pipelines.extract.page.model import Models, likely, models
 from pipelines.extract.page.parse import ASCIIMATH, DISPLAY_TEX, IMAGE, MATHML, TEX, TEXT, Page, parse
 from pipelines.extract.page.render import data_tables, rendered, whole_tables
 from pipelines.extract.page.text import Texts, texts
+
+load_numba()
 
 MAX_BYTES = 20_000_000
 """Longest page that is read."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,9 +78,14 @@ def _text_of(html: str) -> str:
     return "\n".join(whole[bounds[i] : bounds[i + 1]].decode("utf-8") for i in range(len(bounds) - 1))
 
 
+def plain(text: str) -> str:
+    """A text as it is compared: spaces joined, and in normal form C, as letters that look the same are."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
 def tokens(text: str) -> list[int]:
     """Hashes of a text's words: kernels.words' rule, so that a Han character is a word."""
-    found = words(text_batch(pa.array([text], pa.large_string())))
+    found = words(text_batch(pa.array([unicodedata.normalize("NFC", text)], pa.large_string())))
     return found.hashes[found.kinds == WORD].tolist()
 
 
@@ -109,9 +115,9 @@ def f1(page: GoldPage, text: str) -> float:
 
 def snippets(page: GoldPage, text: str) -> tuple[int, int, int]:
     """Count snippets rightly found, wrongly found, and missed."""
-    plain = " ".join(text.split())
-    hits = sum(" ".join(one.split()) in plain for one in page.present)
-    wrong = sum(" ".join(one.split()) in plain for one in page.absent)
+    whole = plain(text)
+    hits = sum(plain(one) in whole for one in page.present)
+    wrong = sum(plain(one) in whole for one in page.absent)
     return hits, wrong, len(page.present) - hits
 
 

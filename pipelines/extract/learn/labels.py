@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.words import WORD, Words
-from pipelines.extract.learn.gold import SHINGLE, GoldPage, tokens
+from pipelines.extract.learn.gold import SHINGLE, GoldPage, plain, tokens
 from pipelines.extract.page.text import Texts
 
 SURE = 0.7
@@ -100,7 +100,7 @@ def _of_snippets(page: GoldPage, texts: Texts) -> NDArray[np.float32]:
     count = len(bounds) - 1
     share = np.full(count, -1, np.float32)
     for b in range(count):
-        text = " ".join(whole[bounds[b] : bounds[b + 1]].decode("utf-8", "replace").split())
+        text = plain(whole[bounds[b] : bounds[b + 1]].decode("utf-8", "replace"))
         if any(_same(text, one) for one in page.present):
             share[b] = 1
         elif any(_same(text, one) for one in page.absent):
@@ -109,5 +109,5 @@ def _of_snippets(page: GoldPage, texts: Texts) -> NDArray[np.float32]:
 
 
 def _same(text: str, snippet: str) -> bool:
-    snippet = " ".join(snippet.split())
+    snippet = plain(snippet)
     return snippet in text or (len(text) >= 12 and text in snippet)

@@ -44,6 +44,7 @@ from pipelines.extract.page.names import (
     Kind,
     Within,
 )
+from pipelines.extract.page.tree import end_tag_closes, start_tag_closes
 
 TEXT: Final = 0
 BREAK: Final = 1
@@ -55,29 +56,14 @@ ASCIIMATH: Final = 6
 DEPTH: Final = 400
 """Open elements: what is nested deeper counts as inside the one at this depth."""
 
-_BLOCK, _VOID, _CLOSES_P, _SPECIAL = int(Kind.BLOCK), int(Kind.VOID), int(Kind.CLOSES_P), int(Kind.SPECIAL)
-_FORMATTING, _RAW, _SKIP, _HEAD, _IS_HEADING = (
-    int(Kind.FORMATTING),
-    int(Kind.RAW),
-    int(Kind.SKIP),
-    int(Kind.HEAD),
-    int(Kind.HEADING),
-)
+_BLOCK, _VOID, _RAW, _SKIP, _HEAD = int(Kind.BLOCK), int(Kind.VOID), int(Kind.RAW), int(Kind.SKIP), int(Kind.HEAD)
 _HIDDEN = int(Within.HIDDEN)
 _T = TAG
-_P, _LI, _DD, _DT, _A, _BR, _HR, _IMG, _BUTTON = (
-    _T["p"], _T["li"], _T["dd"], _T["dt"], _T["a"], _T["br"], _T["hr"], _T["img"], _T["button"],
+_BR, _IMG, _DIV, _HTML, _BODY, _HEAD_TAG, _MJX = (
+    _T["br"], _T["img"], _T["div"], _T["html"], _T["body"], _T["head"], _T["mjx-container"],
 )  # fmt: skip
-_TABLE, _TR, _TD, _TH, _TBODY, _THEAD, _TFOOT, _CAPTION = (
-    _T["table"], _T["tr"], _T["td"], _T["th"], _T["tbody"], _T["thead"], _T["tfoot"], _T["caption"],
-)  # fmt: skip
-_COLGROUP, _COL, _UL, _OL, _DIV, _ADDRESS, _HTML, _BODY, _HEAD_TAG = (
-    _T["colgroup"], _T["col"], _T["ul"], _T["ol"], _T["div"], _T["address"], _T["html"], _T["body"], _T["head"],
-)  # fmt: skip
-_MJX, _STYLE_TAG = _T["mjx-container"], _T["style"]
-_SCRIPT, _TITLE, _MATH, _PLAINTEXT, _CUSTOM, _NOSCRIPT, _OBJECT, _XMP, _SVG = (
-    _T["script"], _T["title"], _T["math"], _T["plaintext"], _T["custom"], _T["noscript"], _T["object"], _T["xmp"],
-    _T["svg"],
+_SCRIPT, _STYLE_TAG, _TITLE, _MATH, _CUSTOM, _NOSCRIPT, _XMP, _SVG = (
+    _T["script"], _T["style"], _T["title"], _T["math"], _T["custom"], _T["noscript"], _T["xmp"], _T["svg"],
 )  # fmt: skip
 _CLASS, _STYLE, _HIDE, _ARIA_HIDDEN, _ROLE, _TYPE = (
     ATTRIBUTE["class"], ATTRIBUTE["style"], ATTRIBUTE["hidden"], ATTRIBUTE["aria-hidden"], ATTRIBUTE["role"],
@@ -255,40 +241,7 @@ def _parse(html, words, names) -> Any:
             elif here == _HEAD_TAG:
                 head = False
             if here != _BR:
-                j = top
-                found = -1
-                blocked = False
-                while j > 0:
-                    open_tag = tag[stack[j]]
-                    if open_tag == here:
-                        found = j
-                        break
-                    if here == _TABLE:
-                        j -= 1
-                        continue
-                    if here in (_TR, _TBODY, _THEAD, _TFOOT, _TD, _TH, _CAPTION):
-                        if open_tag == _TABLE:
-                            break
-                    elif open_tag in (_TD, _TH, _CAPTION, _TABLE, _OBJECT) or (here == _LI and open_tag in (_UL, _OL)):
-                        break
-                    elif kind & _IS_HEADING and names.kinds[open_tag] & _IS_HEADING:
-                        found = j
-                        break
-                    elif names.kinds[open_tag] & _SPECIAL and not kind & _SPECIAL and here != _CUSTOM:
-                        blocked = True
-                        if not kind & _FORMATTING:
-                            break
-                    j -= 1
-                if found > 0 and blocked:  # a formatting element ends inside a block that goes on
-                    for k in range(found, top):
-                        stack[k] = stack[k + 1]
-                    top -= 1
-                    target = top
-                elif found > 0:
-                    target = found - 1
-                elif here == _P:
-                    flush = True
-            if here != _BR:
+                top, target, flush = end_tag_closes(here, kind, stack, top, tag, names.kinds)
                 for k in range(target + 1, top + 1):
                     flush |= names.kinds[tag[stack[k]]] & _BLOCK != 0
                 top = target
@@ -311,58 +264,9 @@ def _parse(html, words, names) -> Any:
                 while top > 0 and tag[stack[top]] != _HEAD_TAG:
                     top -= 1
                 top = max(0, top - 1)
-            # What this start tag closes.
-            target = top
-            if kind & _CLOSES_P:
-                for j in range(top, 0, -1):
-                    open_tag = tag[stack[j]]
-                    if open_tag == _P:
-                        target = j - 1
-                        break
-                    if open_tag in (_TD, _TH, _CAPTION, _TABLE, _BUTTON, _OBJECT):
-                        break
-            if kind & _IS_HEADING and target > 0 and names.kinds[tag[stack[target]]] & _IS_HEADING:
-                target -= 1
-            if here in (_LI, _DD, _DT):
-                for j in range(target, 0, -1):
-                    open_tag = tag[stack[j]]
-                    if open_tag == here or (here != _LI and open_tag in (_DD, _DT)):
-                        target = j - 1
-                        break
-                    if names.kinds[open_tag] & _SPECIAL and open_tag not in (_ADDRESS, _DIV, _P):
-                        break
-            elif here in (_TR, _TD, _TH, _TBODY, _THEAD, _TFOOT, _CAPTION, _COLGROUP, _COL):
-                for j in range(target, 0, -1):
-                    open_tag = tag[stack[j]]
-                    if open_tag == _TABLE:
-                        target = j
-                        break
-                    if here in (_TR, _TD, _TH) and open_tag in (_TBODY, _THEAD, _TFOOT):
-                        target = j
-                        break
-                    if here in (_TD, _TH) and open_tag == _TR:
-                        target = j
-                        break
-            elif here in (_BUTTON, _A):
-                for j in range(target, 0, -1):
-                    open_tag = tag[stack[j]]
-                    if open_tag == here:
-                        if here == _BUTTON or j == target:
-                            target = j - 1
-                        else:
-                            for k in range(j, target):
-                                stack[k] = stack[k + 1]
-                            top -= 1
-                            target -= 1
-                        break
-                    if open_tag in (_TD, _TH, _CAPTION, _TABLE):
-                        break
-            elif here in (_BODY, _HTML):
-                repeated = False
-                for j in range(top, 0, -1):
-                    repeated |= tag[stack[j]] == here
-                if repeated:
-                    continue
+            top, target = start_tag_closes(here, kind, stack, top, tag, names.kinds)
+            if target < 0:
+                continue
             for k in range(target + 1, top + 1):
                 flush |= names.kinds[tag[stack[k]]] & _BLOCK != 0
             top = target

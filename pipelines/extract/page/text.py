@@ -302,6 +302,8 @@ def _texts(html, page, names, c1) -> Any:
                 byte = html[at]
                 if byte == 38:
                     at, end = _reference(html, at, high, names, c1, scratch, 0)
+                    if end == 2 and scratch[0] == 0xC2 and scratch[1] == 0xAD:
+                        continue
                     if end == 2 and scratch[0] == 0xC2 and scratch[1] == 0xA0:
                         if wide:
                             scratch[0] = 32
@@ -320,6 +322,9 @@ def _texts(html, page, names, c1) -> Any:
                     for k in range(end):
                         out[m + k] = scratch[k]
                     m += end
+                    continue
+                if byte == 0xC2 and at + 1 < high and html[at + 1] == 0xAD:  # a soft hyphen, which no reader sees
+                    at += 2
                     continue
                 nbsp = byte == 0xC2 and at + 1 < high and html[at + 1] == 0xA0
                 if nbsp:

@@ -127,3 +127,20 @@ def test_trafilatura_is_not_imported_where_auto_reads_the_page() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_first_page_does_not_wait_for_scipy() -> None:
+    """Numba looks for its BLAS; who wants it afterwards has it."""
+    pytest.importorskip("scipy")
+    import subprocess
+    import sys
+
+    program = (
+        "import sys; from pipelines.extract import extract_html;"
+        "print(extract_html(b'<p>The river rises in the hills above the town.</p>' * 9).engine,"
+        "'scipy.linalg' in sys.modules, 'pyarrow.compute' in sys.modules);"
+        "import scipy.linalg.cython_blas; import numpy, numba;"
+        "print(numba.njit(lambda a: numpy.dot(a, a))(numpy.ones(3)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["auto", "False", "False", "3.0"]

@@ -33,6 +33,14 @@ def test_f1() -> None:
     assert f1(gold("", None, ("one two", "three"), ("four",)), "one  two four") == pytest.approx(2 / (2 + 1 + 1))
 
 
+def test_letters_that_look_the_same_are_the_same() -> None:
+    """Bengali's letter with a dot has one code point or two; normal form C, which gold texts are in, has two."""
+    one, two = "\u09a6\u09cc\u09b2\u09a4\u09aa\u09c1\u09df", "\u09a6\u09cc\u09b2\u09a4\u09aa\u09c1\u09af\u09bc"
+    assert one != two
+    assert f1(gold("", None, (two,)), f"{one} {one}") == f1(gold("", f"{two} a b c"), f"{one} a b c") == 1
+    assert example(f"<p>{one}<p>Share", None, present=(two,), absent=("Share",)).share.tolist() == [1, 0]
+
+
 def test_blocks_of_the_gold_text_are_main_text() -> None:
     html = f"<nav><a>Home<li>The Wye</nav><h1>The Wye</h1><p>{PARAGRAPH}<p>{SECOND}<aside>Home again</aside><p>The Wye"
     one = example(html, f"The Wye\n{PARAGRAPH}\n{SECOND}")
