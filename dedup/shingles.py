@@ -5,6 +5,8 @@ A shingle is ``size`` units in a row, and the units are those of the profile:
 - ``auto``: words and symbols of ``kernels.words``, case-folded, punctuation left out. In scripts without spaces a word
   is one character, so that these texts get character shingles. Symbols stay in, so that x^2+1 and x-2=1 differ;
   punctuation, white space, letter case and line breaks do not count.
+- ``formal``: for mathematics and code, every token of ``kernels.words`` as it is spelled: punctuation and letter case
+  count too, so that n! and n, (a+b)*c and a+(b*c), X and x differ. White space does not count.
 - ``characters``: code points as they stand, a run of white space counting as one space, none at either end.
 
 A text with fewer units than ``size``, but at least one, has one shingle of all its units. A text without units (empty,
@@ -13,7 +15,7 @@ or only punctuation) has no shingle and is near no other text; its copies are fo
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +24,12 @@ from numpy.typing import NDArray
 
 from kernels.mixing import finish
 from kernels.strings import portions, text_batch
-from kernels.words import PUNCTUATION, words
+from kernels.tokens import WORD, tokens
+from kernels.words import PUNCTUATION, token_spelling, words
 
 __all__ = ["Profile", "Shingles", "shingle_sets", "shingles"]
 
-Profile = Literal["auto", "characters"]
+Profile = Literal["auto", "formal", "characters"]
 
 # Texts are split into units about this many bytes at a time: the tokens of a piece stay in the cache, and memory does
 # not grow with the batch. Borders lie between texts and change nothing.
@@ -57,15 +60,19 @@ def shingles(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile:
     """
     if size < 1:
         raise ValueError(f"size: found {size}, expected 1 or more units in a shingle")
-    if profile not in ("auto", "characters"):
-        raise ValueError(f'profile: found "{profile}", expected "auto" or "characters"')
+    if profile not in get_args(Profile):
+        raise ValueError(f'profile: found "{profile}", expected "auto", "formal" or "characters"')
     offsets = [np.zeros(1, np.int64)]
     hashes: list[NDArray[np.uint64]] = []
     total = 0
     for piece in portions(text_batch(text), _PIECE_BYTES):
         if profile == "auto":
-            tokens = words(piece)
-            piece_offsets, piece_hashes = _token_shingles(tokens.offsets, tokens.hashes, tokens.kinds, size)
+            units = words(piece)
+            piece_offsets, piece_hashes = _token_shingles(units.offsets, units.hashes, units.kinds, size)
+        elif profile == "formal":
+            found = tokens(piece)
+            spelled = token_spelling(piece, found).hashes
+            piece_offsets, piece_hashes = _token_shingles(found.offsets, spelled, np.full_like(found.kinds, WORD), size)
         else:
             piece_offsets, piece_hashes = _character_shingles(piece.data, piece.offsets, size)
         offsets.append(piece_offsets[1:] + total)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from kernels.characters import count_characters
 from kernels.coverage import Runs, runs
 from kernels.lines import Lines, SpacedWords, lines, spaced_words
+from kernels.segments import counts_of, range_sums
 from kernels.spaced import SpacedTokens, spaced_tokens
 from kernels.strings import TextBatch
-from kernels.words import WORD, Spelling, Words, spelled_words
+from kernels.tokens import WORD, Tokens, tokens
+from kernels.words import Spelling, Words, folded_words, token_spelling
 
 __all__ = ["Batch", "ratio", "sums"]
 
@@ -29,28 +31,29 @@ class Batch:
         return len(self.texts.offsets) - 1
 
     @cached_property
-    def _spelled_words(self) -> tuple[Words, Spelling]:
-        return spelled_words(self.texts)
-
-    @property
-    def words(self) -> Words:
+    def found(self) -> Tokens:
         """All tokens: words, punctuation and symbols."""
-        return self._spelled_words[0]
+        return tokens(self.texts)
 
-    @property
+    @cached_property
+    def words(self) -> Words:
+        """The same tokens with a hash of each under case folding; ``found`` is cheaper where the hash is not needed."""
+        return folded_words(self.texts, self.found)
+
+    @cached_property
     def spelling(self) -> Spelling:
         """The spelling of each token."""
-        return self._spelled_words[1]
+        return token_spelling(self.texts, self.found)
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Tokens in each text."""
-        return np.diff(self.words.offsets)
+        return np.diff(self.found.offsets)
 
     @cached_property
     def word_counts(self) -> NDArray[np.int64]:
         """Words in each text, without punctuation and symbols."""
-        return sums(self.words.kinds == WORD, self.words.offsets)
+        return counts_of(self.found.kinds, WORD, self.found.offsets)
 
     @cached_property
     def lines(self) -> Lines:
@@ -60,7 +63,9 @@ class Batch:
     @cached_property
     def unicode_lines(self) -> Lines:
         """Lines between any of Unicode's line breaks, ``text.splitlines()``."""
-        return lines(self.texts, "unicode")
+        return lines(
+            self.texts, "unicode", self.__dict__.get("lines")
+        )  # mostly the same ones, if they are read already
 
     @cached_property
     def paragraphs(self) -> Lines:
@@ -102,7 +107,7 @@ class Batch:
     @cached_property
     def word_runs(self) -> Runs:
         """Repeated runs of 2 to 10 words, punctuation and symbols apart."""
-        chosen = self.words.kinds == WORD
+        chosen = self.found.kinds == WORD
         offsets = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.word_counts, out=offsets[1:])
         return runs(offsets, self.spelling.hashes[chosen], self.spelling.chars[chosen], range(2, 11))
@@ -110,9 +115,7 @@ class Batch:
 
 def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum of the values of each text."""
-    total = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=total[1:])
-    return total[offsets[1:]] - total[offsets[:-1]]
+    return range_sums(values, offsets)
 
 
 def ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     curly_bracket = considered & ~javascript & present[:, 2]
     policy = considered & ~javascript & present[:, 3:].any(axis=1)
     kept = considered & ~javascript & ~policy
-    sentences = sentence_counts(batch.texts, batch.words, batch.spelling, lines)
+    sentences = sentence_counts(batch.texts, batch.found, batch.spelling, lines)
 
     def share(which: NDArray[np.bool_]) -> NDArray[np.float64]:
         return ratio(sums(which, lines.offsets), count)

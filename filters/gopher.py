@@ -20,8 +20,9 @@ from filters.rule import Rule
 from kernels.lines import duplicates
 from kernels.ngrams import repeats
 from kernels.phrases import begins_with, count_phrases, ends_with
+from kernels.segments import range_sums_where
+from kernels.tokens import WORD
 from kernels.vocabulary import distinct_known_words
-from kernels.words import WORD
 
 __all__ = ["FAMILY", "RULES", "STOP_WORDS"]
 
@@ -40,12 +41,12 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
 
 
 def _quality(batch: Batch) -> dict[str, NDArray[Any]]:
-    words, spelling, lines = batch.words, batch.spelling, batch.unicode_lines
+    words, spelling, lines = batch.found, batch.spelling, batch.unicode_lines
     line_counts = np.diff(lines.offsets)
     signs = count_phrases(batch.texts, ["#", *_ELLIPSES])
     bullets = begins_with(batch.texts, lines.inner_starts, lines.inner_ends, _BULLETS)
     ellipses = ends_with(batch.texts, lines.inner_starts, lines.inner_ends, _ELLIPSES)
-    word_chars = sums(np.where(words.kinds == WORD, spelling.chars, 0), words.offsets)
+    word_chars = range_sums_where(spelling.chars, words.kinds, WORD, words.offsets)
     return {
         "words": batch.word_counts,
         "mean_word_length": ratio(word_chars, batch.word_counts),
@@ -74,7 +75,7 @@ def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
     repeated_paragraphs, repeated_paragraph_chars = duplicates(paragraphs, np.ones(len(paragraphs.starts), np.bool_))
 
     sizes = [*_TOP, *_DUPLICATE]
-    runs = repeats(batch.words.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    runs = repeats(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
     return {
         "duplicate_line_ratio": ratio(repeated_lines, line_counts),
         "duplicate_line_char_ratio": ratio(repeated_line_chars, batch.chars),

@@ -17,8 +17,9 @@ from kernels.strings import portions, text_batch
 __all__ = ["measure"]
 
 # Bytes of text that are measured together. It bounds the memory for tokens (about ten times the text), and cannot be
-# seen in the result.
-_PORTION: Final = 8 << 20
+# seen in the result. With this much the arrays of one portion are handed on to the next; more is given back to the
+# system between portions, and each page of it taken anew costs as much as reading the text.
+_PORTION: Final = 1 << 20
 
 
 def measure(

@@ -11,8 +11,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import (
+    at_least_a_block,
+    bits_below,
+    count_bits,
+    first_bit,
+    last_block,
+    load_word,
+    mask_between,
+    mask_equal,
+)
 from kernels.strings import TextBatch
-from kernels.unicode import TERMINAL, UNIT_PROPERTIES, decode_text, unicode_tables
+from kernels.unicode import TERMINAL, UNIT_PROPERTIES, ascii_units, decode_part, unicode_tables
 from kernels.words import mix_end, mix_step
 
 __all__ = ["LineRule", "Lines", "SpacedWords", "duplicates", "lines", "spaced_words"]
@@ -48,7 +58,7 @@ class SpacedWords(NamedTuple):
     longest: NDArray[np.int64]  # code points of the longest
 
 
-def lines(batch: TextBatch, rule: LineRule = "newline") -> Lines:
+def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = None) -> Lines:
     r"""Split every text of the batch.
 
     Args:
@@ -56,13 +66,18 @@ def lines(batch: TextBatch, rule: LineRule = "newline") -> Lines:
         rule: ``newline`` is ``text.split("\n")``: at least one line, the empty one. ``unicode`` is
             ``text.splitlines()``: every line break of Unicode, and none for an empty text. ``paragraph`` is
             ``re.split(r"\n{2,}", text.strip())``: at least one.
+        known: the same texts' lines by another rule; those that are lines here too are not read again.
 
     Raises:
         ValueError: no such rule.
     """
     if rule not in _RULES:
         raise ValueError(f"rule: found {rule!r}, expected one of {', '.join(_RULES)}")
-    return Lines(*_lines(batch.data, batch.offsets, unicode_tables(), _RULES[rule]))
+    data, tables = at_least_a_block(batch.data), unicode_tables()
+    bounds, starts, ends = _lines(data, batch.offsets, _RULES[rule])
+    if known is None:
+        return Lines(bounds, starts, ends, *_read_lines(data, starts, ends, tables))
+    return Lines(bounds, starts, ends, *_read_new_lines(data, starts, ends, tables, known))
 
 
 def duplicates(found: Lines, considered: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -77,7 +92,7 @@ def duplicates(found: Lines, considered: NDArray[np.bool_]) -> tuple[NDArray[np.
 
 def spaced_words(batch: TextBatch, found: Lines) -> SpacedWords:
     """Words between white space in each line, as ``str.split()``."""
-    return SpacedWords(*_spaced_words(batch.data, found.starts, found.ends))
+    return SpacedWords(*_spaced_words(at_least_a_block(batch.data), found.starts, found.ends))
 
 
 @njit(cache=True, nogil=True)
@@ -142,51 +157,73 @@ def _break_length(data, at, end, rule) -> Any:
     return 0
 
 
-@njit(cache=True, nogil=True)
-def _lines(data, offsets, tables, rule) -> Any:
-    """Count the lines, then find them, then read each."""
-    n = len(offsets) - 1
-    may_break = np.zeros(256, np.bool_)  # the bytes a line break can begin with
-    may_break[10] = True
+@njit(cache=True, nogil=True, inline="always")
+def _may_break(data, base, rule) -> Any:
+    """The bytes of the block at ``base`` that a line break can begin with."""
+    at = last_block(base, len(data))
+    mask = mask_equal(data, at, 10)
     if rule == _UNICODE:
-        may_break[11:14] = True
-        may_break[0x1C:0x1F] = True
-        may_break[0xC2] = True
-        may_break[0xE2] = True
+        mask |= mask_between(data, at, 11, 13) | mask_between(data, at, 0x1C, 0x1E)
+        mask |= mask_equal(data, at, 0xC2) | mask_equal(data, at, 0xE2)
+    return mask >> np.uint64(base - at)
+
+
+@njit(cache=True, nogil=True)
+def _lines(data, offsets, rule) -> Any:
+    """Count the line breaks, then find the lines."""
+    n = len(offsets) - 1
     capacity = n
-    for at in range(offsets[0], offsets[n]):
-        capacity += may_break[data[at]]
+    for base in range(offsets[0], offsets[n], 64):
+        capacity += count_bits(_may_break(data, base, rule) & bits_below(offsets[n] - base))
     bounds = np.zeros(n + 1, np.int64)
     starts = np.empty(capacity, np.int64)
     ends = np.empty(capacity, np.int64)
     m = 0
     for i in range(n):
-        at = offsets[i]
+        start = offsets[i]
         end = offsets[i + 1]
         if rule == _PARAGRAPH:
-            at, end = _stripped(data, at, end)
-        start = at
-        while at < end:
-            if not may_break[data[at]]:
-                at += 1
-                continue
-            length = _break_length(data, at, end, rule)
-            if length == 0:
-                at += 1
-                continue
-            starts[m] = start
-            ends[m] = at
-            m += 1
-            at += length
-            start = at
+            start, end = _stripped(data, start, end)
+        for base in range(start, end, 64):
+            breaks = _may_break(data, base, rule) & bits_below(end - base)
+            while breaks:
+                at = base + first_bit(breaks)
+                breaks &= breaks - np.uint64(1)
+                if at < start:  # inside the break before it
+                    continue
+                length = _break_length(data, at, end, rule)
+                if length == 0:
+                    continue
+                starts[m] = start
+                ends[m] = at
+                m += 1
+                start = at + length
         if start < end or rule != _UNICODE:  # splitlines() has no empty line after the last break
             starts[m] = start
             ends[m] = end
             m += 1
         bounds[i + 1] = m
-    starts = starts[:m]
-    ends = ends[:m]
-    return bounds, starts, ends, *_read_lines(data, starts, ends, tables)
+    return bounds, starts[:m], ends[:m]
+
+
+@njit(cache=True, nogil=True)
+def _hash_of_bytes(data, start, end) -> Any:
+    """Hash of a range, eight bytes a step; the last eight may overlap those before them."""
+    state = mix_step(_SEED, end - start)
+    at = start
+    while at + 8 <= end:
+        state = mix_step(state, load_word(data, at))
+        at += 8
+    if at < end:
+        if end - start >= 8:
+            rest = load_word(data, end - 8)
+        else:
+            rest = np.uint64(0)
+            while at < end:
+                rest = (rest << np.uint64(8)) | np.uint64(data[at])
+                at += 1
+        state = mix_step(state, rest)
+    return mix_end(state)
 
 
 @njit(cache=True, nogil=True)
@@ -197,28 +234,57 @@ def _read_lines(data, starts, ends, tables) -> Any:
     chars = np.empty(m, np.int64)
     hashes = np.empty(m, np.uint64)
     terminal = np.empty(m, np.bool_)
-    tail = np.empty(128, np.uint32)
-    decode_text(np.arange(128).astype(np.uint8), 0, 128, tables, tail)
-    ascii_terminal = tail & _TERMINAL != 0
+    tail = np.empty(4, np.uint32)
+    ascii_table = ascii_units(tables)
+    ascii_terminal = ascii_table & _TERMINAL != 0
     for k in range(m):
         start = starts[k]
         end = ends[k]
-        state = _SEED
-        continuations = 0
-        for at in range(start, end):
-            state = mix_step(state, data[at])
-            continuations += (data[at] & 0xC0) == 0x80
-        hashes[k] = mix_end(state)
-        chars[k] = end - start - continuations
-        inner_starts[k], inner_ends[k] = _stripped(data, start, end)
+        hashes[k] = _hash_of_bytes(data, start, end)
+        chars[k] = _characters(data, start, end)
+        inner_starts[k], inner_ends[k] = start, end
+        if start < end and (_may_be_space(data[start]) or _may_be_space(data[end - 1])):
+            inner_starts[k], inner_ends[k] = _stripped(data, start, end)
         last = end - 1
         if last < start or data[last] < 0x80:
             terminal[k] = last >= start and ascii_terminal[data[last]]
             continue
         while last > start and last > end - 4 and data[last] & 0xC0 == 0x80:
             last -= 1
-        terminal[k] = tail[decode_text(data, last, end, tables, tail) - 1] & _TERMINAL != 0
+        terminal[k] = tail[decode_part(data, last, end, tables, ascii_table, tail) - 1] & _TERMINAL != 0
     return inner_starts, inner_ends, chars, hashes, terminal
+
+
+@njit(cache=True, nogil=True)
+def _read_new_lines(data, starts, ends, tables, known) -> Any:
+    m = len(starts)
+    inner_starts = np.empty(m, np.int64)
+    inner_ends = np.empty(m, np.int64)
+    chars = np.empty(m, np.int64)
+    hashes = np.empty(m, np.uint64)
+    terminal = np.empty(m, np.bool_)
+    new = np.empty(m, np.int64)
+    count = j = 0
+    for k in range(m):
+        while j < len(known.starts) and (
+            known.starts[j] < starts[k] or (known.starts[j] == starts[k] and known.ends[j] < ends[k])
+        ):
+            j += 1
+        if j < len(known.starts) and known.starts[j] == starts[k] and known.ends[j] == ends[k]:
+            inner_starts[k], inner_ends[k] = known.inner_starts[j], known.inner_ends[j]
+            chars[k], hashes[k], terminal[k] = known.chars[j], known.hashes[j], known.terminal[j]
+        else:
+            new[count] = k
+            count += 1
+    new = new[:count]
+    read = _read_lines(data, starts[new], ends[new], tables)
+    inner_starts[new], inner_ends[new], chars[new], hashes[new], terminal[new] = read
+    return inner_starts, inner_ends, chars, hashes, terminal
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _may_be_space(byte) -> Any:
+    return byte <= 32 or byte >= 0x80
 
 
 @njit(cache=True, nogil=True)
@@ -253,32 +319,64 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
     return counts, repeated
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _spaces(data, base) -> Any:
+    """The ASCII white space of the block at ``base``, and the bytes that white space beyond ASCII can begin with."""
+    at = last_block(base, len(data))
+    space = mask_equal(data, at, 32) | mask_between(data, at, 9, 13) | mask_between(data, at, 28, 31)
+    wide = mask_equal(data, at, 0xC2) | mask_between(data, at, 0xE1, 0xE3)
+    return space >> np.uint64(base - at), wide >> np.uint64(base - at)
+
+
+@njit(cache=True, nogil=True)
+def _characters(data, start, end) -> Any:
+    """Code points of a range: bytes that continue no other."""
+    found = end - start
+    for base in range(start, end, 64):
+        at = last_block(base, len(data))
+        mask = mask_between(data, at, 0x80, 0xBF) >> np.uint64(base - at)
+        found -= count_bits(mask & bits_below(end - base))
+    return found
+
+
 @njit(cache=True, nogil=True)
 def _spaced_words(data, starts, ends) -> Any:
     counts = np.zeros(len(starts), np.int64)
     longest = np.zeros(len(starts), np.int64)
-    may_space = np.zeros(256, np.uint8)  # 1: white space; 2: may begin some; 3: continues a character
-    for byte in range(256):
-        may_space[byte] = _space_length(byte, 0, 0)
-    may_space[0x80:0xC0] = 3
-    may_space[0xC2] = may_space[0xE1] = may_space[0xE2] = may_space[0xE3] = 2
     for k in range(len(starts)):
-        at = starts[k]
         end = ends[k]
-        length = np.int64(0)
-        while at < end:
-            nature = may_space[data[at]]
-            if nature == 2:
-                wide = _space_length(data[at], data[at + 1] if at + 1 < end else 0, data[at + 2] if at + 2 < end else 0)
-                if wide:
-                    nature = 1
-                    at += wide - 1
-            at += 1
-            if nature == 1:
-                longest[k] = max(longest[k], length)
-                length = 0
-            else:
-                counts[k] += length == 0
-                length += nature != 3 or length == 0
-        longest[k] = max(longest[k], length)
+        word = starts[k]  # where the word that is read begins
+        skip = word  # end of the last white space beyond ASCII
+        for base in range(starts[k], end, 64):
+            space, wide = _spaces(data, base)
+            here = bits_below(end - base)
+            wide &= here
+            while wide:
+                at = base + first_bit(wide)
+                length = _space_length(
+                    data[at], data[at + 1] if at + 1 < end else 0, data[at + 2] if at + 2 < end else 0
+                )
+                for byte in range(at, at + length):
+                    if byte < base + 64:
+                        space |= np.uint64(1) << np.uint64(byte - base)
+                wide &= wide - np.uint64(1)
+                if length:
+                    following = at + length
+                    if following > base + 64:
+                        skip = following
+            if base < skip and base + 64 > skip and skip - base < 3:  # the white space began in the block before
+                space |= bits_below(skip - base)
+            space &= here
+            while space:
+                at = base + first_bit(space)
+                if at > word:
+                    counts[k] += 1
+                    if at - word > longest[k]:  # never more code points than bytes
+                        longest[k] = max(longest[k], _characters(data, word, at))
+                word = at + 1
+                space &= space - np.uint64(1)
+        if end > word:
+            counts[k] += 1
+            if end - word > longest[k]:
+                longest[k] = max(longest[k], _characters(data, word, end))
     return counts, longest

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 __all__ = ["Repeats", "ngram_hashes", "repeats"]
 
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
+_HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
 
 
 class Repeats(NamedTuple):
@@ -105,46 +106,66 @@ def _lengthen(grams, where, candidates, tokens, first, count, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _count_runs(grams, where, candidates, n, lengths, seen, counts, firsts, repeated) -> Any:
+def _perhaps_repeated(grams, where, candidates, marks) -> Any:
+    """Keep the candidates whose place among ``marks`` another one shares: all that are repeated, and a few more.
+
+    Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all.
+    """
+    size = 64
+    while size < 6 * candidates:
+        size *= 2
+    marks[:size] = 0
+    mask = np.uint64(size - 1)
+    for k in range(candidates):
+        place = (grams[k] >> _HIGH) & mask
+        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
+    kept = 0
+    for k in range(candidates):
+        gram = grams[k]
+        where[kept] = where[k]
+        grams[kept] = gram
+        kept += marks[(gram >> _HIGH) & mask] > 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _count_runs(grams, where, candidates, n, lengths, table, counts, firsts, noted) -> Any:
     """Count the candidate runs in a hash table: (top characters, duplicate characters, candidates for n + 1).
 
-    ``firsts`` is the number of the first candidate with this run, less 2^62 once reading has noted the run: a run
-    inside one that was counted as a duplicate is not noted.
+    The table holds the number of the first candidate of each run, ``firsts`` each candidate's; ``counts`` and ``noted``
+    (whether reading has noted the run: one inside a run that was counted as a duplicate is not) belong to that number.
     """
     size = 16
     while size < 2 * candidates:
         size *= 2
-    seen[:size] = 0
+    table[:size] = -1
     mask = np.uint64(size - 1)
-    noted = np.int64(1) << 62
     best_count = np.int64(0)
     best = np.int64(0)
     total = np.int64(0)
     reading = np.int64(0)
     for k in range(candidates):
-        key = grams[k] | np.uint64(1)  # 0 marks a free place
-        slot = (key >> np.uint64(1)) & mask
-        while seen[slot] != 0 and seen[slot] != key:
+        gram = grams[k]
+        slot = (gram >> _HIGH) & mask
+        number = np.int64(table[slot])
+        while number >= 0 and grams[number] != gram:
             slot = (slot + np.uint64(1)) & mask
+            number = np.int64(table[slot])
+        if number < 0:
+            number = k
+            table[slot] = k
+            counts[k] = 0
+            noted[k] = False
+        firsts[k] = number
+        counts[number] += 1
         at = where[k]
-        if seen[slot] == 0:
-            seen[slot] = key
-            counts[slot] = 1
-            firsts[slot] = k
-            repeated[k] = False
-        else:
-            counts[slot] += 1
-            repeated[k] = True
-            repeated[firsts[slot] & (noted - 1)] = True
         if at >= reading:
-            if firsts[slot] & noted:
+            if noted[number]:
                 total += lengths[at + n] - lengths[at]
                 reading = at + n
-            else:
-                firsts[slot] |= noted
-        number = firsts[slot] & (noted - 1)
-        if counts[slot] > best_count or (counts[slot] == best_count and number < best):
-            best_count = np.int64(counts[slot])
+            noted[number] = True
+        if counts[number] > best_count or (counts[number] == best_count and number < best):
+            best_count = np.int64(counts[number])
             best = number
     # Only runs that occur twice can begin a longer run that does; alone, each run occurs once and the text's first one
     # is the top.
@@ -152,10 +173,9 @@ def _count_runs(grams, where, candidates, n, lengths, seen, counts, firsts, repe
     top = max(best_count, 1) * (lengths[begin + n] - lengths[begin] + n - 1)
     kept = 0
     for k in range(candidates):
-        if repeated[k]:
-            where[kept] = where[k]
-            grams[kept] = grams[k]
-            kept += 1
+        where[kept] = where[k]
+        grams[kept] = grams[k]
+        kept += counts[firsts[k]] > 1
     return top, total, kept
 
 
@@ -165,13 +185,17 @@ def _repeats(offsets, hashes, chars, sizes) -> Any:
     longest = np.int64(0)
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    table = 16
-    while table < 2 * longest:
-        table *= 2
-    seen = np.empty(table, np.uint64)
-    counts = np.empty(table, np.int64)
-    firsts = np.empty(table, np.int64)
-    repeated = np.empty(longest, np.bool_)
+    size = 16
+    while size < 2 * longest:
+        size *= 2
+    table = np.empty(size, np.int64)
+    size = 64
+    while size < 6 * longest:
+        size *= 2
+    marks = np.empty(size, np.uint8)
+    counts = np.empty(longest, np.int64)
+    firsts = np.empty(longest, np.int64)
+    noted = np.empty(longest, np.bool_)
     where = np.empty(longest, np.int64)
     grams = np.empty(longest, np.uint64)
     lengths = np.zeros(longest + 1, np.int64)
@@ -192,7 +216,9 @@ def _repeats(offsets, hashes, chars, sizes) -> Any:
             while n < sizes[column]:
                 n += 1
                 candidates = _lengthen(grams, where, candidates, hashes, first, count, n)
+            if column == 0:
+                candidates = _perhaps_repeated(grams, where, candidates, marks)
             top[i, column], duplicate[i, column], candidates = _count_runs(
-                grams, where, candidates, n, lengths, seen, counts, firsts, repeated
+                grams, where, candidates, n, lengths, table, counts, firsts, noted
             )
     return top, duplicate

@@ -12,14 +12,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, bits_below, first_bit, last_block, mask_pair
 from kernels.lines import Lines
 from kernels.strings import TextBatch
 
 __all__ = ["begins_with", "count_phrases", "ends_with", "phrase_lines"]
 
-# Bytes by their frequency in English prose; one that is not here is rarer still. The rarest byte of a phrase is looked
-# for first.
+# Bytes by their frequency in English prose; one that is not here is rarer still. The rarest two neighbours of a phrase
+# are looked for.
 _FREQUENT: Final = b" etaoinshrdlcumwfgypbvk"
+_CASE: Final = 32  # the bit in which an ASCII letter's capital differs
 
 
 def count_phrases(batch: TextBatch, phrases: Sequence[str]) -> NDArray[np.int64]:
@@ -31,7 +33,8 @@ def count_phrases(batch: TextBatch, phrases: Sequence[str]) -> NDArray[np.int64]
     Raises:
         ValueError: an empty phrase.
     """
-    return _count(batch.data, batch.offsets[:-1], batch.offsets[1:], *_compiled(phrases, fold=False), False)
+    starts, ends = batch.offsets[:-1], batch.offsets[1:]
+    return _count(at_least_a_block(batch.data), starts, ends, *_compiled(phrases), False).astype(np.int64)
 
 
 def phrase_lines(batch: TextBatch, found: Lines, phrases: Sequence[str]) -> NDArray[np.bool_]:
@@ -48,56 +51,70 @@ def phrase_lines(batch: TextBatch, found: Lines, phrases: Sequence[str]) -> NDAr
     Raises:
         ValueError: an empty phrase.
     """
-    return _count(batch.data, found.starts, found.ends, *_compiled(phrases, fold=True), True) > 0
+    return _count(at_least_a_block(batch.data), found.starts, found.ends, *_compiled(phrases), True) > 0
 
 
-def _compiled(
-    phrases: Sequence[str], *, fold: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
-    """The phrases' bytes in a row, their bounds there, the place of each one's rarest byte, which to try at a byte."""
+def _compiled(phrases: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """The phrases' bytes in a row, their bounds there, and the place in each of its rarest pair of bytes."""
     encoded = [phrase.encode() for phrase in phrases]
-    if not all(encoded) or len(encoded) > 64:
-        raise ValueError(f"phrases: found {list(phrases)}, expected at most 64, none empty")
+    if not all(encoded):
+        raise ValueError(f"phrases: found {list(phrases)}, expected none empty")
     bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    places = np.empty(len(encoded), np.int64)
-    tried = np.zeros(256, np.uint64)
-    for number, phrase in enumerate(encoded):
-        places[number] = min(range(len(phrase)), key=lambda k: -(_FREQUENT.find(phrase[k : k + 1]) % 99))
-        byte = phrase[places[number]]
-        for variant in {byte, ord(chr(byte).upper())} if fold and 97 <= byte <= 122 else {byte}:
-            tried[variant] |= np.uint64(1 << number)
-    return np.frombuffer(b"".join(encoded), np.uint8), bounds, places, tried
+    places = np.array([_rarest_pair(phrase) for phrase in encoded], np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), bounds, places
+
+
+def _rarest_pair(phrase: bytes) -> int:
+    """Where the two neighbours are that prose has least often; the last of equals, for a character's last bytes."""
+
+    def rank(k: int) -> tuple[int, int]:
+        return sum(_FREQUENT.find(phrase[k + j : k + j + 1]) % 99 for j in range(2)), k
+
+    return max(range(max(1, len(phrase) - 1)), key=rank)
 
 
 @njit(cache=True, nogil=True)
-def _count(data, starts, ends, phrases, bounds, places, tried, fold) -> Any:
-    """Occurrences of every phrase between each start and end, in one walk."""
+def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
+    """Occurrences of every phrase between each start and end, in one walk; the ranges rise and do not overlap."""
     number = len(places)
-    counts = np.zeros((len(starts), number), np.int64)
-    free = np.empty(number, np.int64)  # where the next occurrence may begin
-    for i in range(len(starts)):
-        free[:] = starts[i]
-        for at in range(starts[i], ends[i]):
-            candidates = tried[data[at]]
-            if candidates == 0:
-                continue
-            for p in range(number):
-                if not (candidates >> np.uint64(p)) & np.uint64(1):
+    counts = np.zeros((len(starts), number), np.int32)
+    if len(starts) == 0:
+        return counts
+    free = np.full(number, starts[0])  # where the next occurrence may begin
+    rows = np.zeros(number, np.int64)  # the range of the last one
+    ignored = np.uint8(_CASE if fold else 0)
+    last = ends[-1]
+    for base in range(starts[0], last, 64):
+        here = bits_below(last - base)
+        for p in range(number):
+            first = bounds[p]
+            size = bounds[p + 1] - first
+            apart = min(size, 2) - 1
+            low = first + places[p]
+            at = last_block(base, len(data) - apart)
+            candidates = mask_pair(data, at, phrases[low], apart, phrases[low + apart], ignored)
+            candidates = (candidates >> np.uint64(base - at)) & here
+            while candidates:
+                begin = base + first_bit(candidates) - places[p]
+                candidates &= candidates - np.uint64(1)
+                if begin < free[p]:
                     continue
-                begin = at - places[p]
-                size = bounds[p + 1] - bounds[p]
-                if begin < free[p] or begin + size > ends[i]:
+                row = rows[p]
+                while row < len(ends) and ends[row] <= begin:
+                    row += 1
+                rows[p] = row
+                if row == len(ends) or begin < starts[row] or begin + size > ends[row]:
                     continue
                 k = 0
                 while k < size:
                     byte = data[begin + k]
                     if fold and 65 <= byte <= 90:
                         byte += 32
-                    if byte != phrases[bounds[p] + k]:
+                    if byte != phrases[first + k]:
                         break
                     k += 1
                 if k == size:
-                    counts[i, p] += 1
+                    counts[row, p] += 1
                     free[p] = begin + size
     return counts
 
@@ -106,14 +123,14 @@ def begins_with(
     batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64], phrases: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Which of the ranges of bytes begin with one of the phrases."""
-    return _affix(batch.data, starts, ends, *_compiled(phrases, fold=False)[:2], False)
+    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], False)
 
 
 def ends_with(
     batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64], phrases: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Which of the ranges of bytes end with one of the phrases."""
-    return _affix(batch.data, starts, ends, *_compiled(phrases, fold=False)[:2], True)
+    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], True)
 
 
 @njit(cache=True, nogil=True)

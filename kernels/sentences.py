@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from kernels.lines import Lines
 from kernels.strings import TextBatch
-from kernels.words import PUNCTUATION, Spelling, Words
+from kernels.tokens import PUNCTUATION, Tokens
+from kernels.words import Spelling, Words
 
 __all__ = ["sentence_counts"]
 
@@ -27,7 +28,7 @@ _EDIT: Final = tuple(b"edit]")
 _NEEDED: Final = tuple(b"citation needed]")
 
 
-def sentence_counts(batch: TextBatch, found: Words, spelled: Spelling, breaks: Lines) -> NDArray[np.int64]:
+def sentence_counts(batch: TextBatch, found: Tokens | Words, spelled: Spelling, breaks: Lines) -> NDArray[np.int64]:
     """Sentences in each line; a line without tokens has none.
 
     Args:

@@ -18,7 +18,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["SCRIPTS", "TABLES", "TokenClass", "Unicode", "decode_text", "script_codes", "unicode_tables"]
+__all__ = [
+    "SCRIPTS",
+    "TABLES",
+    "TokenClass",
+    "Unicode",
+    "ascii_units",
+    "decode_part",
+    "decode_text",
+    "script_codes",
+    "unicode_tables",
+]
 
 TABLES: Final = "unicode_tables.npz"
 BLOCK: Final = 128
@@ -96,18 +106,31 @@ def decode_text(data, start, end, tables, units) -> Any:
 
     A byte that begins no well-formed UTF-8 sequence (Unicode 15, table 3-7) reads as U+FFFD of length 1.
     """
-    property_index, property_blocks, fold_index, fold_blocks = tables
-    ascii_units = np.empty(128, np.uint32)
+    return decode_part(data, start, end, tables, ascii_units(tables), units)
+
+
+@njit(cache=True, nogil=True)
+def ascii_units(tables) -> Any:
+    """The unit of each of the first 128 code points."""
+    property_index, property_blocks, _, _ = tables
+    units = np.empty(128, np.uint32)
     for code in range(128):
         fold = code + 32 if 65 <= code <= 90 else code
         word = np.int64(property_blocks[(np.int64(property_index[0]) << SHIFT) | code])
-        ascii_units[code] = fold | ((word & (1 << SCRIPT_SHIFT) - 1) << UNIT_PROPERTIES)
+        units[code] = fold | ((word & (1 << SCRIPT_SHIFT) - 1) << UNIT_PROPERTIES)
+    return units
+
+
+@njit(cache=True, nogil=True)
+def decode_part(data, start, end, tables, ascii_table, units) -> Any:
+    """``decode_text`` for a caller that decodes many short parts and has the ASCII units already."""
+    property_index, property_blocks, fold_index, fold_blocks = tables
     at = start
     count = 0
     while at < end:
         code = np.int64(data[at])
         if code < 0x80:
-            units[count] = ascii_units[code]
+            units[count] = ascii_table[code]
             count += 1
             at += 1
             continue

@@ -12,12 +12,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.words import Spelling, Words, spelling_hash
+from kernels.blocks import count_bits
+from kernels.tokens import Tokens
+from kernels.words import Spelling, Words, token_hashes
 
 __all__ = ["distinct_known_words"]
 
 
-def distinct_known_words(found: Words, spelled: Spelling, vocabulary: Sequence[str]) -> NDArray[np.int64]:
+def distinct_known_words(found: Tokens | Words, spelled: Spelling, vocabulary: Sequence[str]) -> NDArray[np.int64]:
     """How many different words of the vocabulary occur in each text as tokens, spelled exactly so.
 
     Args:
@@ -30,22 +32,24 @@ def distinct_known_words(found: Words, spelled: Spelling, vocabulary: Sequence[s
     """
     if len(vocabulary) > 64 or len(set(vocabulary)) < len(vocabulary):
         raise ValueError(f"vocabulary: found {len(vocabulary)} words, expected at most 64, all different")
-    return _distinct(found.offsets, spelled.hashes, np.array([spelling_hash(word) for word in vocabulary], np.uint64))
+    hashes = token_hashes(vocabulary)
+    size = 64
+    while len(set((hashes % np.uint64(size)).tolist())) < len(hashes):
+        size *= 2
+    numbers = np.zeros(size, np.uint8)  # at the low bits of a word's hash, its number; 0 is no word's
+    numbers[hashes % np.uint64(size)] = np.arange(len(hashes)) + 1
+    return _distinct(found.offsets, spelled.hashes, numbers, np.concatenate([np.zeros(1, np.uint64), hashes]))
 
 
 @njit(cache=True, nogil=True)
-def _distinct(offsets, hashes, vocabulary) -> Any:
-    possible = np.zeros(64, np.bool_)  # by the low bits of the hash: rules most tokens out
-    for word in vocabulary:
-        possible[word & np.uint64(63)] = True
+def _distinct(offsets, hashes, numbers, vocabulary) -> Any:
     counts = np.zeros(len(offsets) - 1, np.int64)
-    seen = np.empty(len(vocabulary), np.bool_)
-    for i in range(len(offsets) - 1):
-        seen[:] = False
+    mask = np.uint64(len(numbers) - 1)
+    for i in range(len(counts)):
+        seen = np.uint64(0)
         for k in range(offsets[i], offsets[i + 1]):
-            if possible[hashes[k] & np.uint64(63)]:
-                for v in range(len(vocabulary)):
-                    if hashes[k] == vocabulary[v]:
-                        seen[v] = True
-        counts[i] = seen.sum()
+            number = numbers[hashes[k] & mask]
+            # Not a branch: which word comes next cannot be guessed.
+            seen |= np.uint64(number > 0 and hashes[k] == vocabulary[number]) << np.uint64((number - 1) & 63)
+        counts[i] = count_bits(seen)
     return counts

@@ -15,6 +15,17 @@ The rule (UAX #29 word boundaries, reduced to what can be said in a paragraph; c
   characters and U+200B end a word.
 - A byte that is not UTF-8 is a symbol.
 
+Why characters, in the scripts without spaces, and no dictionary (Chinese, Japanese, Thai, Lao, Khmer, Burmese): a
+dictionary's words change with its version, with its words for what it does not know, and with a character far behind;
+the tokens of a text must be the same on every machine and for years, for indexes of their hashes outlive both, and one
+changed character must change few of them. Runs of characters find copies as well as runs of words do. What is lost is
+the count: one of these languages has two or three times as many tokens as words, and rules on numbers or lengths of
+words need thresholds of their own there.
+
+Who compares texts chooses among profiles of the same tokens: **prose** takes words and symbols, case-folded
+(``dedup.shingles`` ``auto``, ``decontam``); **mathematics and code** takes every token as it is spelled (``formal``),
+for there ``!``, brackets and letter case say something.
+
 The hash reads the token's code points under simple case folding; nothing is normalised, so NFC and NFD of one text
 differ.
 """
@@ -24,47 +35,41 @@ differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, count_bits, load_word
 from kernels.strings import TextBatch
+from kernels.tokens import PUNCTUATION, SYMBOL, WORD, Tokens, tokens
 from kernels.unicode import (
-    ALPHA,
-    TERMINAL,
     UNIT_CLASS,
     UNIT_CODE_MASK,
-    UNIT_LENGTH,
     UNIT_PROPERTIES,
-    UPPER,
     TokenClass,
-    Unicode,
-    decode_text,
+    ascii_units,
+    decode_part,
     unicode_tables,
 )
 
-__all__ = ["PUNCTUATION", "SYMBOL", "WORD", "Spelling", "Words", "spelled_words", "spelling_hash", "words"]
+__all__ = [
+    "PUNCTUATION",
+    "SYMBOL",
+    "WORD",
+    "Spelling",
+    "Words",
+    "folded_words",
+    "spelled_words",
+    "spelling_hash",
+    "token_hashes",
+    "token_spelling",
+    "words",
+]
 
-WORD: Final = 0
-PUNCTUATION: Final = 1
-SYMBOL: Final = 2
-
-_UPPER: Final = np.uint32(UPPER << UNIT_PROPERTIES)
-_ALPHA: Final = np.uint32(ALPHA << UNIT_PROPERTIES)
-_TERMINAL: Final = np.uint32(TERMINAL << UNIT_PROPERTIES)
-_SEPARATOR: Final = np.uint32(int(TokenClass.SEPARATOR) << UNIT_PROPERTIES)
-_LETTER: Final = np.uint32(int(TokenClass.LETTER) << UNIT_PROPERTIES)
-_MARK: Final = np.uint32(int(TokenClass.MARK) << UNIT_PROPERTIES)
-_DIGIT: Final = np.uint32(int(TokenClass.DIGIT) << UNIT_PROPERTIES)
-_UNSPACED: Final = np.uint32(int(TokenClass.UNSPACED) << UNIT_PROPERTIES)
 _FORMAT: Final = np.uint32(int(TokenClass.FORMAT) << UNIT_PROPERTIES)
-_SYMBOL: Final = np.uint32(int(TokenClass.SYMBOL) << UNIT_PROPERTIES)
-_MID_LETTER: Final = np.uint32(int(TokenClass.MID_LETTER) << UNIT_PROPERTIES)
-_MID_COMMA: Final = np.uint32(int(TokenClass.MID_COMMA) << UNIT_PROPERTIES)
-_FULL_STOP: Final = np.uint32(int(TokenClass.FULL_STOP) << UNIT_PROPERTIES)
-_HYPHEN: Final = np.uint32(int(TokenClass.HYPHEN) << UNIT_PROPERTIES)
 
 # Odd 64-bit constants of MurmurHash3 and splitmix64; the step is a bijection of the state for every code point.
 _SEED: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -74,7 +79,10 @@ _FINAL_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _FINAL_2: Final = np.uint64(0x94D049BB133111EB)
 _U27: Final = np.uint64(27)
 _U30: Final = np.uint64(30)
+_U8: Final = np.uint64(8)
 _U31: Final = np.uint64(31)
+_ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_TOPS: Final = np.uint64(0x8080808080808080)
 _U37: Final = np.uint64(37)
 
 
@@ -91,7 +99,7 @@ class Words(NamedTuple):
 class Spelling(NamedTuple):
     """What is written in each token; one entry for each of ``Words``."""
 
-    hashes: NDArray[np.uint64]  # of its bytes, so that "The" ≠ "the"
+    hashes: NDArray[np.uint64]  # of its bytes, so that "The" ≠ "the"; as fixed as ``Words.hashes``
     chars: NDArray[np.int64]  # code points
     alphabetic: NDArray[np.bool_]  # holds a letter (str.isalpha)
     terminal: NDArray[np.bool_]  # begins with a character that ends a sentence, and is no run of full stops
@@ -103,17 +111,37 @@ def words(batch: TextBatch) -> Words:
     Returns:
         Tokens in the order of the text; never empty, never across two texts. A text without any has an empty range.
     """
-    return Words(*_words(batch.data, batch.offsets, unicode_tables(), False)[:5])
+    return folded_words(batch, tokens(batch))
+
+
+def folded_words(batch: TextBatch, found: Tokens) -> Words:
+    """The words of tokens that are found already."""
+    hashes = _folded_hashes(at_least_a_block(batch.data), found.starts, found.ends, unicode_tables())
+    return Words(found.offsets, found.starts, found.ends, hashes, found.kinds)
 
 
 def spelled_words(batch: TextBatch) -> tuple[Words, Spelling]:
-    """The same tokens, with their spelling read in the same pass."""
-    columns = _words(batch.data, batch.offsets, unicode_tables(), True)
-    return Words(*columns[:5]), Spelling(*columns[5:])
+    """The words, and the spelling of each."""
+    found = tokens(batch)
+    return folded_words(batch, found), token_spelling(batch, found)
+
+
+def token_spelling(batch: TextBatch, found: Tokens) -> Spelling:
+    """The spelling of tokens that are found already."""
+    hashes, chars = _spelling(at_least_a_block(batch.data), found.starts, found.ends)
+    return Spelling(hashes, chars, found.alphabetic, found.terminal)
+
+
+def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
+    """The entries that tokens have in ``Spelling.hashes``."""
+    encoded = [token.encode() for token in tokens]
+    ends = np.cumsum([len(token) for token in encoded], dtype=np.int64)
+    starts = ends - np.array([len(token) for token in encoded], np.int64)
+    return _spelling(at_least_a_block(np.frombuffer(b"".join(encoded), np.uint8)), starts, ends)[0]
 
 
 def spelling_hash(word: str) -> int:
-    """The entry that a word has in ``Spelling.hashes``."""
+    """Hash of a word's bytes, one a step: what a kernel computes with ``mix_step`` while it reads them."""
     return int(_hash(np.frombuffer(word.encode(), np.uint8)))
 
 
@@ -143,135 +171,78 @@ def _hash(data) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _words_of_text(
-    data, units, count, byte, m, starts, ends, hashes, kinds, spelled, exact, chars, alphabetic, terminal
-) -> Any:
-    """Write the tokens of one text, which begins at ``byte``, from number ``m`` on; return the number after them."""
-    at = 0
-    before = np.uint32(0)
-    while at < count:
-        unit = units[at]
-        here = unit & UNIT_CLASS
-        start = byte
-        byte += 1 + (unit >> UNIT_LENGTH)
-        at += 1
-        if here in (_SEPARATOR, _FORMAT):
-            before = here
-            continue
-        stop = byte
-        opening = natures = unit
-        capital = unit & _UPPER
-        state = mix_step(_SEED, unit & UNIT_CODE_MASK)
-        if here <= _UNSPACED:  # a word
-            kind = WORD
-            last = here
-            while True:
-                unit = units[at]
-                following = unit & UNIT_CLASS
-                if following in (_LETTER, _DIGIT):
-                    if here == _UNSPACED:
-                        break
-                    last = following
-                elif following == _FORMAT:
-                    byte += 1 + (unit >> UNIT_LENGTH)
-                    at += 1
-                    continue
-                elif following >= _MID_LETTER and following <= _FULL_STOP:
-                    beyond = units[at + 1]
-                    if last != beyond & UNIT_CLASS or last == _UNSPACED:
-                        break
-                    if last == _LETTER:
-                        if following == _MID_COMMA or (
-                            following == _FULL_STOP and beyond & _UPPER != 0 and capital == 0
-                        ):
-                            break
-                    elif last != _DIGIT or following == _MID_LETTER:
-                        break
-                elif following != _MARK:  # a mark shares the nature of its base
-                    break
-                state = mix_step(state, unit & UNIT_CODE_MASK)
-                natures |= unit
-                if following != _MARK:
-                    capital = unit & _UPPER
-                byte += 1 + (unit >> UNIT_LENGTH)
-                at += 1
-                stop = byte
-            before = last
-        else:  # a run of one sign, with its marks
-            run = unit
-            while units[at] == run or units[at] & UNIT_CLASS == _MARK:
-                state = mix_step(state, units[at] & UNIT_CODE_MASK)
-                byte += 1 + (units[at] >> UNIT_LENGTH)
-                at += 1
-            stop = byte
-            sign = here == _SYMBOL or (here == _HYPHEN and (before == _DIGIT or units[at] & UNIT_CLASS == _DIGIT))
-            kind = SYMBOL if sign else PUNCTUATION
-            before = here
-        starts[m] = start
-        ends[m] = stop
-        hashes[m] = mix_end(state)
-        kinds[m] = kind
-        if spelled:
-            state = _SEED
-            continuations = 0
-            for k in range(start, stop):
-                state = mix_step(state, data[k])
-                continuations += data[k] & 0xC0 == 0x80
-            exact[m] = mix_end(state)
-            chars[m] = stop - start - continuations
-            alphabetic[m] = natures & _ALPHA != 0
-            terminal[m] = opening & _TERMINAL != 0 and (data[start] != 46 or stop - start == 1)
-        m += 1
-    return m
+def _spelling(data, starts, ends) -> Any:
+    """Hash of each token's bytes, eight a step, with zeros behind the last (no token holds a NUL); its code points."""
+    hashes = np.empty(len(starts), np.uint64)
+    chars = np.empty(len(starts), np.int64)
+    limit = len(data) - 8
+    for k in range(len(starts)):
+        start = starts[k]
+        size = ends[k] - start
+        state = _SEED
+        continuations = 0
+        while size > 8:
+            word = load_word(data, start)
+            state = mix_step(state, word)
+            continuations += _continuations(word)
+            start += 8
+            size -= 8
+        if start <= limit:
+            word = load_word(data, start) & (_ALL >> np.uint64(64 - 8 * size))
+        else:
+            word = np.uint64(0)
+            for at in range(start + size - 1, start - 1, -1):
+                word = (word << _U8) | np.uint64(data[at])
+        hashes[k] = mix_end(mix_step(state, word))
+        chars[k] = ends[k] - starts[k] - continuations - _continuations(word)
+    return hashes, chars
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _continuations(word) -> Any:
+    """How many of eight bytes continue a character: those of the form 10xxxxxx."""
+    return count_bits(word & ~(word << np.uint64(1)) & _TOPS)
 
 
 @njit(cache=True, nogil=True)
-def _words(data, offsets, tables: Unicode, spelled) -> Any:
-    """Walk all texts once.
-
-    Arrays grow here and not in the loop over characters: a variable that may be assigned there is counted at every
-    turn.
-    """
-    n = len(offsets) - 1
-    longest = np.int64(0)
-    for i in range(n):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    units = np.empty(longest + 2, np.uint32)
-    capacity = (offsets[n] - offsets[0]) // 4 + 64
-    bounds = np.zeros(n + 1, np.int64)
-    starts = np.empty(capacity, np.int64)
-    ends = np.empty(capacity, np.int64)
-    hashes = np.empty(capacity, np.uint64)
-    kinds = np.empty(capacity, np.uint8)
-    extra = capacity if spelled else 0
-    exact = np.empty(extra, np.uint64)
-    chars = np.empty(extra, np.int64)
-    alphabetic = np.empty(extra, np.bool_)
-    terminal = np.empty(extra, np.bool_)
-    m = 0
-    for i in range(n):
-        count = decode_text(data, offsets[i], offsets[i + 1], tables, units)
-        units[count] = units[count + 1] = 0  # class SEPARATOR: what is looked up past the end
-        if m + count > capacity:  # a text has no more tokens than code points
-            capacity = max(m + count, capacity + capacity // 2)
-            starts = _grown(starts, m, capacity)
-            ends = _grown(ends, m, capacity)
-            hashes = _grown(hashes, m, capacity)
-            kinds = _grown(kinds, m, capacity)
-            if spelled:
-                exact = _grown(exact, m, capacity)
-                chars = _grown(chars, m, capacity)
-                alphabetic = _grown(alphabetic, m, capacity)
-                terminal = _grown(terminal, m, capacity)
-        m = _words_of_text(
-            data, units, count, offsets[i], m, starts, ends, hashes, kinds, spelled, exact, chars, alphabetic, terminal
-        )
-        bounds[i + 1] = m
-    return bounds, starts[:m], ends[:m], hashes[:m], kinds[:m], exact[:m], chars[:m], alphabetic[:m], terminal[:m]
+def _folded_hashes(data, starts, ends, tables) -> Any:
+    """Hash of each token's characters under case folding, without those that are invisible."""
+    hashes = np.empty(len(starts), np.uint64)
+    ascii_table = ascii_units(tables)
+    steps = np.empty(128, np.uint64)  # what each character brings to a hash
+    for code in range(128):
+        steps[code] = np.uint64(ascii_table[code] & UNIT_CODE_MASK) * _MULTIPLY_CODE
+    room = np.empty(64, np.uint32)
+    limit = len(data) - 8
+    for k in range(len(starts)):
+        at = starts[k]
+        end = ends[k]
+        state = _SEED
+        if end - at <= 8 and at <= limit:
+            # Most tokens: eight steps of which those behind the end are not taken, for a loop of unknown length is
+            # guessed wrong by the processor at nearly every token.
+            word = load_word(data, at)
+            size = end - at
+            if word & (_ALL >> np.uint64(64 - 8 * size)) & _TOPS == 0:
+                for place in range(8):
+                    taken = _take(state, steps[word & np.uint64(127)])
+                    state = taken if place < size else state
+                    word >>= _U8
+                at = end
+        while at < end and data[at] < 0x80:
+            state = _take(state, steps[data[at]])
+            at += 1
+        if at < end:
+            units = room if end - at <= 64 else np.empty(end - at, np.uint32)
+            for number in range(decode_part(data, at, end, tables, ascii_table, units)):
+                if units[number] & UNIT_CLASS != _FORMAT:
+                    state = mix_step(state, units[number] & UNIT_CODE_MASK)
+        hashes[k] = mix_end(state)
+    return hashes
 
 
-@njit(cache=True, nogil=True)
-def _grown(values, used, capacity) -> Any:
-    larger = np.empty(capacity, values.dtype)
-    larger[:used] = values[:used]
-    return larger
+@njit(cache=True, nogil=True, inline="always")
+def _take(state, step) -> Any:
+    """``mix_step`` with the character's part of it looked up."""
+    state ^= step
+    return ((state << _U27) | (state >> _U37)) * _MULTIPLY_STATE

@@ -1,10 +1,15 @@
-"""Run every system on the same texts, one process after the other, and print times and ratios."""
+"""Run every system on the same texts, in turns, and print times, ratios and memory.
+
+A machine is not equally quick all the time, so the systems take turns: each runs in a process of its own, one after the
+other, and again. A system's time is the median of its turns.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,6 +20,7 @@ from benchmarks.environments import ROOT, NotInstalled, python_of
 from benchmarks.text_kernels.texts import texts
 
 HERE = Path(__file__).parent
+_TURNS = 3
 PEERS = ("datatrove", "dolma", "rensa")
 # One core for everyone: libraries that would use more are told not to.
 _ONE_THREAD = dict.fromkeys(
@@ -37,6 +43,18 @@ def measure(system: str, corpus: Path, repeats: int) -> dict[str, Any]:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
+def _together(turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """One system's turns as one: medians of times, the most memory; the first error where there is one."""
+    for turn in turns:
+        if "error" in turn:
+            return turn
+    return {
+        "seconds": {work: statistics.median(turn["seconds"][work] for turn in turns) for work in turns[0]["seconds"]},
+        "idle_mib": max(turn["idle_mib"] for turn in turns),
+        "peak_mib": max(turn["peak_mib"] for turn in turns),
+    }
+
+
 def benchmark(*, quick: bool) -> dict[str, Any]:
     """The whole comparison."""
     what, corpus = texts(30 if quick else 300)
@@ -45,8 +63,12 @@ def benchmark(*, quick: bool) -> dict[str, Any]:
         path = Path(folder) / "texts.json"
         path.write_text(json.dumps(corpus), encoding="utf-8")
         # Ours and rensa are quick enough for their times to be small beside the clock of a busy machine: more runs.
-        repeats = {"pomona": 7, "rensa": 7, "dolma": 3, "datatrove": 3}
-        systems = {system: measure(system, path, 1 if quick else repeats[system]) for system in ("pomona", *PEERS)}
+        repeats = {"pomona": 7, "rensa": 7, "dolma": 1, "datatrove": 1}
+        turns = [
+            {system: measure(system, path, 1 if quick else repeats[system]) for system in ("pomona", *PEERS)}
+            for _ in range(1 if quick else _TURNS)
+        ]
+    systems = {system: _together([turn[system] for turn in turns]) for system in turns[0]}
     return {"texts": what, "documents": len(corpus), "bytes": size, "systems": systems}
 
 
@@ -54,26 +76,29 @@ def table(result: dict[str, Any]) -> str:
     """The result for a reader."""
     documents, megabytes = result["documents"], result["bytes"] / 1e6
     ours = result["systems"]["pomona"]
+    width = max(map(len, ours.get("seconds", {"work": 0})))
     rows = [
-        f"{documents} documents, {megabytes:.1f} MB: {result['texts']}; one core, median of several runs after a first",
-        f"{'work':24}{'system':12}{'documents/s':>13}{'MB/s':>9}{'pomona is':>14}",
+        f"{documents} documents, {megabytes:.1f} MB: {result['texts']}; one core, medians of turns",
+        f"{'work':{width}}{'pomona':>24}" + "".join(f"{peer:>24}{'pomona is':>14}" for peer in PEERS),
+        f"{'':{width}}{'documents/s':>14}{'MB/s':>10}" + f"{'documents/s':>14}{'MB/s':>10}{'':14}" * len(PEERS),
     ]
     if "error" in ours:
         return "\n".join([*rows, ours["error"]])
     for work, seconds in ours["seconds"].items():
-        rows.append(f"{work:24}{'pomona':12}{documents / seconds:13,.0f}{megabytes / seconds:9.1f}")
+        row = f"{work:{width}}{documents / seconds:14,.0f}{megabytes / seconds:10.1f}"
         for peer in PEERS:
             theirs = result["systems"][peer].get("seconds", {}).get(work)
-            if theirs:
-                times = f"{theirs / seconds:,.1f} times"
-                rows.append(f"{'':24}{peer:12}{documents / theirs:13,.0f}{megabytes / theirs:9.2f}{times:>14}")
+            times = f"{theirs / seconds:,.1f} times" if theirs else ""
+            row += f"{documents / theirs:14,.0f}{megabytes / theirs:10.2f}" if theirs else f"{'-':>14}{'-':>10}"
+            row += f"{times:>14}"
+        rows.append(row.rstrip())
     rows += [found["error"] for found in result["systems"].values() if "error" in found]
-    rows.append(
-        "peak memory: "
-        + ", ".join(
-            f"{name} {found['peak_mib']} MiB" for name, found in result["systems"].items() if "error" not in found
-        )
-    )
+    rows.append("memory at its highest, and of that before the first text (the interpreter and what it imports):")
+    rows += [
+        f"  {name:12}{found['peak_mib']:6,} MiB{found['idle_mib']:8,} MiB"
+        for name, found in result["systems"].items()
+        if "error" not in found
+    ]
     return "\n".join(rows)
 
 

@@ -19,6 +19,7 @@ def run(work: dict[str, Callable[[list[str]], Any]]) -> None:
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         texts: list[str] = json.load(file)
     repeats = int(sys.argv[2])
+    idle = _peak_mib()
     seconds = {}
     for name, function in work.items():
         function(texts[:20])
@@ -28,5 +29,9 @@ def run(work: dict[str, Callable[[list[str]], Any]]) -> None:
             function(texts)
             times.append(time.process_time() - start)
         seconds[name] = statistics.median(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak}))
+    print(json.dumps({"seconds": seconds, "idle_mib": idle, "peak_mib": _peak_mib()}))
+
+
+def _peak_mib() -> int:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

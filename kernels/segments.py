@@ -1,0 +1,66 @@
+"""Sums over the ranges of an array, one a text."""
+
+# pyright: reportMissingParameterType=false
+# The types of a kernel's parameters are those it is called with: Numba compiles it for them.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["counts_of", "range_sums", "range_sums_where"]
+
+
+def range_sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum of whole numbers (or of flags) from each offset to the next."""
+    if values.dtype == np.bool_:
+        return counts_of(values.view(np.uint8), 1, offsets)
+    return _sums(np.ascontiguousarray(values, np.int64), offsets)
+
+
+def range_sums_where(
+    values: NDArray[np.int64], kinds: NDArray[np.uint8], kind: int, offsets: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Sum from each offset to the next of the values of one kind."""
+    return _sums_where(values, kinds, kind, offsets)
+
+
+def counts_of(kinds: NDArray[np.uint8], kind: int, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many from each offset to the next are of one kind."""
+    return _counts_of(np.ascontiguousarray(kinds), kind, offsets)
+
+
+@njit(cache=True, nogil=True)
+def _sums(values, offsets) -> Any:
+    found = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(found)):
+        total = np.int64(0)
+        for k in range(offsets[i], offsets[i + 1]):
+            total += values[k]
+        found[i] = total
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _sums_where(values, kinds, kind, offsets) -> Any:
+    found = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(found)):
+        total = np.int64(0)
+        for k in range(offsets[i], offsets[i + 1]):
+            total += values[k] if kinds[k] == kind else 0
+        found[i] = total
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _counts_of(kinds, kind, offsets) -> Any:
+    found = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(found)):
+        total = np.int64(0)
+        for k in range(offsets[i], offsets[i + 1]):
+            total += kinds[k] == kind
+        found[i] = total
+    return found
