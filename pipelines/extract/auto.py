@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.start import load_numba
 from kernels.words import Words, words
+from pipelines.extract.delimiters import delimited
 from pipelines.extract.extraction import Extraction, ExtractionError
 from pipelines.extract.page import asciimath
 from pipelines.extract.page.choice import chosen
@@ -27,14 +26,15 @@ MAX_BYTES = 20_000_000
 """Longest page that is read."""
 MAX_BLOCKS = 100_000
 """Most blocks of text of a page."""
+MAX_ELEMENTS = 1_000_000
+"""Most elements of a page."""
+MAX_FORMULAS = 50_000
+"""Most formulas of a page that are MathML without TeX: each is read as a tree of its own."""
 
 MAY_BE = 0.1
 """How likely a block with a formula must be main text."""
 
 _SIGNS = (b"$$", rb"\(", rb"\[", rb"\begin{")
-_DELIMITERS = re.compile(
-    r"\$\$[^$]{1,2000}\$\$|\\\(.{1,500}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(?:equation|align)", re.DOTALL
-)
 
 
 def extract(
@@ -55,9 +55,10 @@ def extract(
     blocks = len(page.block_element)
     if not blocks:
         raise ExtractionError("empty-document", "the page has no text")
-    if blocks > MAX_BLOCKS:
-        raise ExtractionError("too-large", f"the page has {blocks} blocks of text, the limit is {MAX_BLOCKS}")
+    _check("blocks of text", blocks, MAX_BLOCKS)
+    _check("elements", len(page.tag), MAX_ELEMENTS)
     inside = texts(data, page)
+    _check("formulas in MathML without TeX", len(inside.formulas), MAX_FORMULAS)
     main = main_text(data, page, inside, words(inside.batch), models(), markdown_tables=markdown_tables)
     if not main:
         raise ExtractionError("empty-document", "no block of the page is main text")
@@ -98,7 +99,7 @@ def formulas(data: NDArray[np.uint8], page: Page, inside: Texts) -> int:
     texts_only = np.flatnonzero(kinds == TEXT)
     bounds = zip(page.run_low[texts_only].tolist(), page.run_high[texts_only].tolist(), strict=True)
     written = "\n".join(whole[low:high].decode("utf-8", "replace") for low, high in bounds)
-    return marked + len(_DELIMITERS.findall(written))
+    return marked + delimited(written)
 
 
 def keep_formulas(page: Page, p: NDArray[np.float32], keep: NDArray[np.bool_]) -> None:
@@ -140,6 +141,11 @@ def formula(data: NDArray[np.uint8], page: Page, run: int) -> str:
     if page.run_kind[run] == ASCIIMATH:
         return asciimath.tex(markup.decode("utf-8", "replace"))
     return tex(markup)
+
+
+def _check(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise ExtractionError("too-large", f"the page has {count} {what}, the limit is {most}")
 
 
 def _marked(kinds: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -30,8 +30,9 @@ _NOT_OF_A_PAGE = frozenset(
 _PRESCAN = 1024
 """Bytes searched for a <meta> that names the encoding (HTML, 13.2.3.2)."""
 
-_META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+# Possessive, and comments without an end taken for what they are: time is that of the bytes, whatever they are.
+_META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*+=\s*+(?:[\"']\s*+)?([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CONTROL = bytes([*range(9), 11, *range(14, 32), 127])
 _DETECT_BYTES = 1 << 16
 _SURE = 8

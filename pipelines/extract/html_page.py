@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lxml.etree
 import lxml.html
 
+from pipelines.extract.delimiters import delimited
 from pipelines.extract.encoding import decode_html
 from pipelines.extract.extraction import ExtractionError
 
@@ -24,9 +25,6 @@ _FORMULAS = (
     " | //img[contains(concat(' ', @class, ' '), ' tex ') or contains(concat(' ', @class, ' '), ' latex ')"
     " or contains(@src, 'latex.php') or contains(@src, 'codecogs.com')]"
     " | //img[contains(@class, 'mwe-math') and not(ancestor::*[contains(@class, 'mwe-math-element')]//math)]"
-)
-_DELIMITERS = re.compile(
-    r"\$\$[^$]{1,2000}\$\$|\\\(.{1,500}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(?:equation|align)", re.DOTALL
 )
 
 
@@ -115,7 +113,7 @@ class HtmlPage:
     def math_count(self) -> int:
         """Formulas of the page: MathML, TeX scripts, formula images, and TeX delimiters in its text."""
         marked = self.tree.xpath(_FORMULAS)
-        written = len(_DELIMITERS.findall(str(self.tree.text_content())))
+        written = delimited(str(self.tree.text_content()))
         return (len(marked) if isinstance(marked, list) else 0) + written
 
     def _metas(self) -> list[tuple[str, str]]:

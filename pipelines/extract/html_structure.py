@@ -190,7 +190,7 @@ class _Writer:
                 if isinstance(cell.tag, str) and _name(cell) in ("td", "th")
             ]
             for row in element.iter()
-            if isinstance(row.tag, str) and _name(row) == "tr"
+            if isinstance(row.tag, str) and _name(row) == "tr" and _of_table(row) is element
         ]
         rows = [row for row in rows if any(row)]
         if rows:
@@ -231,6 +231,13 @@ class _Writer:
 def _flat(element: Any) -> str:
     """What is in an element, in one line."""
     return " ".join(render(element)[0].split())
+
+
+def _of_table(row: Any) -> Any:
+    """The table that a row is of: one inside a cell is told there, and not once more for each table around it."""
+    return next(
+        (outer for outer in row.iterancestors() if isinstance(outer.tag, str) and _name(outer) == "table"), None
+    )
 
 
 def _name(element: Any) -> str:

@@ -23,7 +23,7 @@ def read_text(body: bytes, media_type: str, charset: str | None = None) -> Extra
     encoding = _python_encoding(body) if media_type in _PYTHON else _encoding(body, charset)
     try:
         text = body.decode(encoding)
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:  # some of Python's codecs raise the former's base
         raise ExtractionError("undecodable-content", f"not {encoding}: {error}"[:300]) from error
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:

@@ -7,7 +7,6 @@ quotation, text in another language (`wikitext_templates.py`). A section without
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pipelines.extract.extraction import Extraction, ExtractionError
+from pipelines.extract.references import unescape
 from pipelines.extract.wikitext_templates import TEMPLATES
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ class _Page:
         if name in ("math", "ce", "chem"):
             return self._formula(name, str(tag.contents or ""), _attribute(tag, "display"))
         if name in _CODE_TAGS:
-            return _fenced(html.unescape(str(tag.contents or "")), _attribute(tag, "lang"))
+            return _fenced(unescape(str(tag.contents or "")), _attribute(tag, "lang"))
         if name == "nowiki":
-            return html.unescape(str(tag.contents or ""))
+            return unescape(str(tag.contents or ""))
         if name == "table":
             return f"\n{self._table(tag)}\n"
         if name == "br":
@@ -197,7 +197,7 @@ class _Page:
         return f"\n{inner}\n" if name in _BLOCKS else inner
 
     def _formula(self, name: str, tex: str, display: str) -> str:
-        tex = " ".join(html.unescape(tex).split())
+        tex = " ".join(unescape(tex).split())
         if not tex:
             return _GONE
         self.formulas += 1
@@ -275,7 +275,7 @@ def _bullet(marks: str, counts: list[tuple[str, int]]) -> str:
 
 
 def _entity(text: str) -> str:
-    shown = html.unescape(text).replace("\xa0", " ")
+    shown = unescape(text).replace("\xa0", " ")
     return shown if shown.isprintable() or shown in "\n\t" else " "
 
 

@@ -155,24 +155,25 @@ def _items(
 
 
 def _warc(source: ArchiveInput, offset: int, limit: int) -> ArchiveRecord | Damage:
-    headers: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     name = ""
     for _ in range(_MAX_HEADER_LINES):
         line = source.line()
         if not line.endswith(b"\n"):
-            return Damage(offset, f"the record's header is cut off after {len(headers)} fields{source.why}")
+            return Damage(offset, f"the record's header is cut off after {len(fields)} fields{source.why}")
         if not line.strip():
             break
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if text[0] in " \t" and name:  # a folded line (WARC/1.0)
-            headers[name] += " " + text.strip()
+            fields[name].append(text.strip())
             continue
         field, colon, value = text.partition(":")
         if colon:
             name = field.strip().lower()
-            headers[name] = value.strip()
+            fields[name] = [value.strip()]
     else:
         return Damage(offset, f"the record's header has more than {_MAX_HEADER_LINES} lines")
+    headers = {name: " ".join(pieces) for name, pieces in fields.items()}
     length = headers.get("content-length", "")
     if not (length.isascii() and length.isdecimal() and len(length) < 19):
         return Damage(offset, f"Content-Length is {length!r}, expected a number")
@@ -195,6 +196,7 @@ def _arc(source: ArchiveInput, offset: int, match: re.Match[bytes], limit: int) 
 def _block(
     source: ArchiveInput, offset: int, kind: str, headers: dict[str, str], length: int, limit: int
 ) -> ArchiveRecord | Damage:
+    begin = source.offset
     if length > limit:
         got = source.skip(length)
         block = None
@@ -202,7 +204,14 @@ def _block(
         block = source.read(length)
         got = len(block)
     if got < length:
-        return Damage(offset, f"the record is cut off: {got} of {length} bytes are there{source.why}")
+        found = Damage(offset, f"the record is cut off: {got} of {length} bytes are there{source.why}")
+        if not source.packed:  # a length that is wrong shall not cost the records that follow
+            source.go_back(begin)
+            while line := source.line():
+                if _WARC_LINE.match(line) or _ARC_LINE.match(line):
+                    source.take_back(line)
+                    break
+        return found
     return ArchiveRecord(offset, kind, headers, block, length)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 _CHUNK = 1 << 16
 _MAX_LINE = 1 << 16
+_FIRST_LINE = 4096
 _GZIP = b"\x1f\x8b\x08"
 
 
@@ -62,6 +63,9 @@ class ArchiveInput:
         self._at = 0
         self._base = 0 if packed else start  # decompressed position of the buffer's first byte
         self._members: list[tuple[int, int]] = []  # (decompressed position, offset in the file), ascending
+        self._fresh: int | None = None  # decompressed position of a member of which nothing is unpacked yet
+        self._records: list[int] = []  # decompressed positions of members that begin like a record, ascending
+        self._end: int | None = None  # of a plain file, once it is known
         self.packed = self._find_out() if packed is None else packed
 
     def _find_out(self) -> bool:
@@ -103,6 +107,8 @@ class ArchiveInput:
     @property
     def why(self) -> str:
         """The cause of a sudden end, as a clause for a message."""
+        if self.packed and self._records and self._records[0] == self._base + self._at:
+            return " (another record begins there)"
         return f" ({self.damage.detail})" if self.damage is not None else " (the file ends there)"
 
     def line(self) -> bytes:
@@ -115,19 +121,46 @@ class ArchiveInput:
                 return self._take(min(_MAX_LINE, len(self._buffer) - self._at))
 
     def read(self, length: int) -> bytes:
-        """The next bytes; fewer only at the end or at damage."""
-        while len(self._buffer) - self._at < length and self._fill():
+        """The next bytes; fewer only at the end, at damage, and where a gzip member begins like a record."""
+        if self._beyond(length):
+            return b""
+        start = self._base + self._at
+        while len(self._buffer) - self._at < self._until_record(start, length) and self._fill():
             pass
-        return self._take(min(length, len(self._buffer) - self._at))
+        return self._take(min(self._until_record(start, length), len(self._buffer) - self._at))
 
     def skip(self, length: int) -> int:
         """Pass over bytes without keeping them; how many there were."""
-        left = length
-        while left and (self._at < len(self._buffer) or self._fill()):
-            step = min(left, len(self._buffer) - self._at)
-            self._at += step
-            left -= step
-        return length - left
+        if self._beyond(length):
+            return 0
+        start = self._base + self._at
+        while (passed := self._base + self._at - start) < self._until_record(start, length):
+            if self._at >= len(self._buffer) and not self._fill():
+                break
+            self._at += min(self._until_record(start, length) - passed, len(self._buffer) - self._at)
+        return self._base + self._at - start
+
+    def go_back(self, position: int) -> None:
+        """Read a plain file again from a position on, its end having been met; it will not be met in vain again."""
+        if self._end is None:
+            self._end = self._base + len(self._buffer)
+        self._stream.seek(position)
+        self._raw, self._raw_end = b"", position
+        self._base, self._buffer, self._at = position, bytearray(), 0
+
+    def take_back(self, line: bytes) -> None:
+        """Give back the line that was read last."""
+        self._at -= len(line)
+
+    def _beyond(self, length: int) -> bool:
+        """Whether so many bytes go beyond the end that is known."""
+        return self._end is not None and self._base + self._at + length > self._end
+
+    def _until_record(self, start: int, length: int) -> int:
+        """Of `length` bytes from a decompressed position on those before a member that begins like a record."""
+        while self._records and self._records[0] <= start:
+            self._records.pop(0)
+        return min(length, self._records[0] - start) if self._records else length
 
     def recover(self) -> bool:
         """After damage in gzip: go to the next member that begins like a record; False where there is none."""
@@ -140,6 +173,8 @@ class ArchiveInput:
         self._stream.seek(position)
         self._raw, self._raw_end = b"", position
         self._inflater = None
+        self._fresh = None
+        self._records.clear()
         self._base += len(self._buffer)
         self._buffer, self._at = bytearray(), 0
         return True
@@ -197,7 +232,8 @@ class ArchiveInput:
             self.damage = Damage(self._member, f"expected a gzip member, found {self._raw[:20]!r}")
             return False
         self._inflater = zlib.decompressobj(31)
-        self._members.append((self._base + len(self._buffer), self._member))
+        self._fresh = self._base + len(self._buffer)
+        self._members.append((self._fresh, self._member))
         return True
 
     def _read_raw(self) -> bytes:
@@ -223,6 +259,10 @@ class ArchiveInput:
         if inflater.eof:
             self._inflater = None
         self._buffer += piece
+        if piece and self._fresh is not None:
+            if self._begins(piece[:_FIRST_LINE]):
+                self._records.append(self._fresh)
+            self._fresh = None
         return bool(piece)
 
     def _member_begins(self, member: bytes) -> bool:

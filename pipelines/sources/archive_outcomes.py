@@ -33,8 +33,9 @@ HTML_TYPES = ("text/html", "application/xhtml+xml")
 DESCRIBING = frozenset({"request", "warcinfo", "metadata"})
 """Types of records that say something of others and are no content."""
 
+# What a comment took it keeps: else many of them could be parted in all ways, each to be tried.
 _MARKUP = re.compile(
-    rb"\s*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1)\b", re.I | re.S
+    rb"\s*+(?:(?><!--.{0,4000}?-->)\s*+)*+<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1)\b", re.I | re.S
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w:.-]+)", re.I)
 
@@ -184,9 +185,9 @@ def fetched_at(date: str) -> datetime | None:
         if digits.isdecimal():
             return datetime.strptime(digits[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", digits.replace("Z", "+00:00")))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where UTC is before the year 1
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _content_type(message: HttpMessage) -> str:

@@ -7,6 +7,7 @@ own, and the book is read without it.
 
 from __future__ import annotations
 
+import errno
 import io
 import posixpath
 import re
@@ -82,7 +83,9 @@ class EpubSource(SourceFields):
                     yield from self._book(file, book)
             except BookError as error:
                 yield Failure(file.name, b"", error.reason, {"file": file.name, "detail": str(error)})
-            except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+                if _of_file_system(error):
+                    raise
                 evidence = {"file": file.name, "detail": f"expected a zip file: {error}"[:300]}
                 yield Failure(file.name, b"", "damaged-file", evidence)
 
@@ -176,12 +179,17 @@ def read_member(book: zipfile.ZipFile, name: str, most: int) -> bytes:
         with book.open(info) as stream:
             data = stream.read(most + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's own, not the book's
+        if _of_file_system(error):
+            raise
         raise BookError("damaged-file", f"{name}: {error}"[:300]) from error
     if len(data) > most:
         raise BookError("too-large", f"{name} has more than the {most} bytes that are left for the book")
     return data
+
+
+def _of_file_system(error: Exception) -> bool:
+    """Whether an error is the file system's own; a place before the file's beginning is asked for by a damaged book."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def _check_encryption(root: Any, spine: list[str]) -> None:

@@ -75,6 +75,11 @@ def find(paths: Iterable[Path], suffixes: Sequence[str], where: str) -> list[Fou
     return _uniquely_named(found)
 
 
+def shown_name(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are not UTF-8 become U+FFFD."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def exists(path: Path) -> bool:
     """Whether a path of a recipe leads to any file: itself, in a folder, or by its pattern."""
     return _is_file(path) or bool(_matches(path)) or bool(storage.files_below(path))
@@ -173,7 +178,8 @@ def _uniquely_named(files: list[Found]) -> list[Found]:
     seen: dict[str, int] = {}
     named: list[Found] = []
     for file in files:
-        seen[file.name] = seen.get(file.name, 0) + 1
-        again = f"~{seen[file.name]}" if seen[file.name] > 1 else ""
-        named.append(Found(file.path, file.name + again))
+        name = shown_name(file.name)
+        seen[name] = seen.get(name, 0) + 1
+        again = f"~{seen[name]}" if seen[name] > 1 else ""
+        named.append(Found(file.path, name + again))
     return named

@@ -36,17 +36,21 @@ class HttpMessage:
         status = _STATUS.match(lines[0])
         if status is None:
             raise BadHttpError(f"expected a status line such as 'HTTP/1.1 200 OK', found {lines[0][:60]!r}")
-        headers: dict[str, str] = {}
+        fields: dict[str, list[str]] = {}
         name = ""
         for line in lines[1:]:
             text = line.decode("utf-8", "replace").rstrip("\r")
             if text[:1] in (" ", "\t") and name:  # a folded line (RFC 9112, 5.2)
-                headers[name] += " " + text.strip()
+                fields[name].append(" " + text.strip())
                 continue
             field, colon, value = text.partition(":")
             if colon:
                 name = field.strip().lower()
-                headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+                if name in fields:
+                    fields[name].append(", " + value.strip())
+                else:
+                    fields[name] = [value.strip()]
+        headers = {name: "".join(pieces) for name, pieces in fields.items()}
         if "chunked" in headers.get("transfer-encoding", "").lower():
             body = _without_chunks(body)
         return cls(int(status.group(1)), headers, body)

@@ -8,6 +8,7 @@ parser is the standard library's.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
@@ -112,16 +113,20 @@ class _Held:
                 raise BadLine("missing-column", f"text: {missing(self._columns.text, names_of(record))}")
             if text is not None and not isinstance(text, str):
                 raise BadLine("not-text", f"{self._columns.text} is {type(text).__name__}, expected a string")
+            parts = {part: _string(lookup(record, column)) for part, column in self._named.items()}
+            metadata = {name: _value(lookup(record, name)) for name in self._metadata}
         except BadLine as error:
             self.fail(offset, line, error.reason, str(error))
             return
+        except RecursionError as error:  # the parser goes deeper than what writes
+            self.fail(offset, line, "invalid-json", f"objects or lists too deep in one another: {error}"[:300])
+            return
         data = None if text is None else text.encode("utf-8", "replace")
         self._add(offset, data, b"" if data is None else data, None, None)
-        for part, column in self._named.items():
-            self._parts[part].append(_string(lookup(record, column)))
+        for part, values in self._parts.items():
+            values.append(parts[part])
         for name, values in self._metadata.items():
-            value = lookup(record, name)
-            values.append(None if value is None or value is _NOT_THERE else _json(value))
+            values.append(metadata[name])
 
     def fail(self, offset: int, content: bytes, reason: str, detail: str) -> None:
         """Take a line that is no record."""
@@ -151,6 +156,10 @@ class _Held:
         )
 
 
+def _value(value: Any) -> str | None:
+    return None if value is None or value is _NOT_THERE else _json(value)
+
+
 def _string(value: Any) -> str | None:
     if value is None or value is _NOT_THERE:
         return None
@@ -167,7 +176,9 @@ def _clean(text: str) -> str:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Objects without their null fields, as Arrow's structs are written (see `arrow_json`)."""
+    """Objects without their null fields, as Arrow's structs are written (see `arrow_json`); 1e999 is no number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
         return {name: _without_nulls(one) for name, one in fields.items() if one is not None}

@@ -19,11 +19,12 @@ from pydantic import Field
 
 from pipelines import storage
 from pipelines.document import canonical_json
-from pipelines.sources.files import UNIT_BYTES, Found, digests, files_of, find, grouped
+from pipelines.sources.files import UNIT_BYTES, Found, digests, files_of, find, grouped, shown_name
 from pipelines.sources.latex_project import SUFFIXES, Project, decode
 from pipelines.sources.packed import Unpacked, open_unpacked, packing_of
 from pipelines.sources.record import Failure, Outcome, Record, Refusal, Unit
 from pipelines.sources.source import Location, SourceFields
+from pipelines.sources.tar_member import BoundedMember
 
 MAX_PAPER_BYTES = 20_000_000
 _ARCHIVES = (".tar", ".tgz", ".gz")
@@ -114,11 +115,11 @@ class LatexSource(SourceFields):
         damage = ""
         try:
             tail = _Tail(stream)
-            with tarfile.open(fileobj=cast(Any, tail), mode="r|") as archive:
+            with tarfile.open(fileobj=cast(Any, tail), mode="r|", tarinfo=BoundedMember) as archive:
                 for member in archive:
                     if not member.isfile():
                         continue
-                    path = posixpath.normpath(member.name)
+                    path = posixpath.normpath(shown_name(member.name))
                     lower = path.lower()
                     if lower.endswith(SUFFIXES):
                         data = _member(archive, member, left)
@@ -131,11 +132,11 @@ class LatexSource(SourceFields):
                         papers += 1
                         yield from self._paper(f"{name}/{path}", archive, member)
                     elif lower.endswith(".pdf"):
-                        refusal = Refusal(f"{name}/{path}", member.name.encode(), "pdf-only", {"file": name})
+                        refusal = Refusal(f"{name}/{path}", path.encode(), "pdf-only", {"file": name})
                         held_back.append(refusal)
             if not tail.ended:
                 damage = "the archive ends without the mark of its end: it is cut off"
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
             if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno is not None:
                 raise  # the file system's own, not the archive's
             damage = str(error) or type(error).__name__

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from pipelines.extract.encoding import web_encoding
+
 _INPUT = re.compile(
     r"\\(?P<import>(?:sub)?import)\s*\{(?P<folder>[^{}]*)\}\s*\{(?P<file>[^{}]*)\}"
     r"|\\(?:input|include|subfile|subfileinclude)\s*(?:\{(?P<braced>[^{}]*)\}|(?P<bare>[\w./-]+))"
@@ -47,7 +49,8 @@ class Project:
             for name, text in bare.items()
         }
         used = {found for name, targets in uses.items() for found in targets if found != name}
-        roots = [name for name in bare if name not in used and _reaches(name, opens, uses)]
+        leading = _leading(opens, uses)
+        roots = [name for name in bare if name not in used and name in leading]
         return sorted(roots) or sorted(opens)
 
     def resolved(self, main: str, most: int) -> Resolved | None:
@@ -64,10 +67,14 @@ class Project:
         left[0] -= len(text)
         if left[0] < 0:
             raise OverflowError
+        comments = [found.span() for found in _COMMENT.finditer(text)]
+        passed = 0  # comments that end before here
 
         def piece(said: re.Match[str]) -> str:
-            line = text[text.rfind("\n", 0, said.start()) + 1 : said.start()]
-            if "%" in line and re.search(r"(?<!\\)(?:\\\\)*%", line):
+            nonlocal passed
+            while passed < len(comments) and comments[passed][1] <= said.start():
+                passed += 1
+            if passed < len(comments) and comments[passed][0] <= said.start():
                 return said[0]  # in a comment
             target = _target(said)
             found = self._find(target, name)
@@ -88,17 +95,18 @@ class Project:
         return None
 
 
-def _reaches(name: str, wanted: Set[str], uses: Mapping[str, Set[str]]) -> bool:
-    """Whether a file is one of those wanted, or puts one in by any number of steps."""
-    seen, open_ = {name}, [name]
+def _leading(wanted: Set[str], uses: Mapping[str, Set[str]]) -> Set[str]:
+    """The files wanted, and those that put one of them in by any number of steps."""
+    users: dict[str, list[str]] = {}
+    for name, used in uses.items():
+        for one in used:
+            users.setdefault(one, []).append(name)
+    seen, open_ = set(wanted), list(wanted)
     while open_:
-        here = open_.pop()
-        if here in wanted:
-            return True
-        following = uses[here] - seen
-        seen |= following
+        following = [name for name in users.get(open_.pop(), ()) if name not in seen]
+        seen.update(following)
         open_ += following
-    return False
+    return seen
 
 
 def decode(data: bytes) -> str:
@@ -106,7 +114,7 @@ def decode(data: bytes) -> str:
     for encoding in ("utf-8-sig", _declared(data)):
         try:
             return data.decode(encoding).replace("\0", "")
-        except (UnicodeDecodeError, LookupError):
+        except UnicodeDecodeError:
             continue
     return data.decode("latin-1").replace("\0", "")
 
@@ -114,7 +122,9 @@ def decode(data: bytes) -> str:
 def _declared(data: bytes) -> str:
     found = re.search(rb"\\usepackage\s*\[\s*([\w-]+)\s*\]\s*\{inputenc\}", data)
     label = found.group(1).decode() if found else "latin1"
-    return {"ansinew": "cp1252", "applemac": "mac_roman", "latin9": "iso8859-15", "utf8x": "utf-8"}.get(label, label)
+    known = {"ansinew": "cp1252", "applemac": "mac_roman", "latin9": "iso8859-15", "utf8x": "utf-8"}.get(label, label)
+    # Python has codecs by other names that are none of texts ("undefined", "idna", "unicode_escape").
+    return known if web_encoding(known) is not None else "latin-1"
 
 
 def _target(said: re.Match[str]) -> str:

@@ -30,7 +30,8 @@ from pipelines.sources.source import Location, SourceFields
 
 MAX_PAGE_BYTES = 10_000_000
 _HEAD_BYTES = 1 << 20
-_NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*?(?:/>|>([^<]*)</namespace>)')
+_NAMESPACE = re.compile(r'<namespace key="(-?\d{1,9})"[^<>]*?(?:/>|>([^<]*)</namespace>)')
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _MEDIA, _CATEGORY = 6, 14
 _ENGLISH = ("File", "Image", "Media", "Category")
 
@@ -55,7 +56,7 @@ class Site:
     def of(cls, head: str, wide: bool) -> Site:
         """Read `<mediawiki>` and `<siteinfo>`; what is not there is left open."""
         base = re.search(r"<base>([^<]+)</base>", head)
-        language = re.search(r'<mediawiki[^>]*?xml:lang="([^"]+)"', head)
+        language = re.search(r'<mediawiki[^<>]*?xml:lang="([^"<>]+)"', head)
         names = {name for key, name in _NAMESPACE.findall(head) if int(key) in (_MEDIA, _CATEGORY, -2) and name}
         address = base.group(1).rsplit("/", 1)[0] + "/" if base else ""
         return cls(address, language.group(1) if language else "", tuple(sorted({*names, *_ENGLISH})), wide)
@@ -195,4 +196,4 @@ def parse_page(xml: bytes) -> lxml.etree._Element:  # pyright: ignore[reportPriv
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.strip().lstrip("-").isdecimal() else None
+    return int(text) if text and _NUMBER.fullmatch(text.strip()) else None

@@ -110,6 +110,17 @@ def pages(stream: BinaryIO, span: Span, limit: int) -> Iterator[PageText | Damag
                     del buffer[:searched]
                     searched = 0
                 break
+            inner = buffer.find(_OPEN, 0 if skipped else 1, end)
+            if inner >= 0:  # the page before it was never closed: it is told as it is, and costs no other
+                cut = skipped + inner
+                yield PageText(number, bytes(buffer[:inner]) if cut <= limit else None, cut)
+                number += 1
+                base += cut
+                del buffer[:inner]
+                skipped, searched = 0, end - inner
+                if pieces.end is not None and base >= pieces.end:
+                    return
+                continue
             length = skipped + end + len(_CLOSE)
             xml = bytes(buffer[: end + len(_CLOSE)]) if length <= limit else None
             yield PageText(number, xml, length)

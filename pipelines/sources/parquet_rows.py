@@ -23,7 +23,7 @@ from pipelines.sources.table_rows import Rows, as_strings, as_text
 BATCH_BYTES = 8 << 20
 """Uncompressed bytes of the rows that are held at a time, about."""
 
-DAMAGED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
+DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 """What pyarrow raises for a file that is damaged, or none of Parquet's."""
 
 Path_ = tuple[str, ...]
@@ -107,8 +107,24 @@ def rows(path: Path, name: str, numbers: range, paths: Mapping[str, Path_]) -> I
                     break
                 if batch is None:
                     break
-                yield _rows(batch, name, at, paths)
+                yield from _each_readable(batch, name, at, paths)
                 at += batch.num_rows
+
+
+def _each_readable(batch: Any, name: str, first: int, paths: Mapping[str, Path_]) -> Iterator[Rows | Damage]:
+    """The rows of a batch; where some cannot be read they are found by halving, so that each costs itself alone."""
+    try:
+        made = _rows(batch, name, first, paths)
+    except DAMAGED as error:
+        if batch.num_rows <= 1:
+            yield Damage(first, f"the row cannot be read: {error}"[:300])
+            return
+        middle = batch.num_rows // 2
+        for low, high in ((0, middle), (middle, batch.num_rows)):  # taken, since a slice of a list keeps all its values
+            half = batch.take(pa.array(np.arange(low, high)))
+            yield from _each_readable(half, name, first + low, paths)
+        return
+    yield made
 
 
 def _rows(batch: Any, name: str, first: int, paths: Mapping[str, Path_]) -> Rows:

@@ -30,7 +30,7 @@ from pipelines.sources.files import Found, SourceError, digests, find
 from pipelines.sources.packed import open_unpacked
 from pipelines.sources.record import Failure, Outcome, Record, Refusal, Unit
 from pipelines.sources.source import Location, SourceFields
-from pipelines.sources.stackexchange_threads import BadRow, Post, Thread, threads
+from pipelines.sources.stackexchange_threads import BadRow, Post, Thread, number, threads
 from pipelines.storage.errors import full_disk_named
 
 SPLIT_BYTES = 8 << 30
@@ -157,13 +157,13 @@ def _facts(thread: Thread, question: Post) -> dict[str, Any]:
         "question_id": thread.number,
         "title": question.get("Title", "").strip(),
         "tags": tags_of(question),
-        "score": _number(question.get("Score")),
-        "views": _number(question.get("ViewCount")),
+        "score": number(question.get("Score")),
+        "views": number(question.get("ViewCount")),
         "created": _moment(question.get("CreationDate")),
         "closed": _moment(question.get("ClosedDate")),
-        "accepted_answer": _number(question.get("AcceptedAnswerId")),
+        "accepted_answer": number(question.get("AcceptedAnswerId")),
         "answers": [
-            {"id": _number(post.get("Id")), "score": _number(post.get("Score")), "license": licence_of_post(post)}
+            {"id": number(post.get("Id")), "score": number(post.get("Score")), "license": licence_of_post(post)}
             for post in thread.answers
         ],
         # Attribution asks for authors: a number leads to one (https://SITE/users/NUMBER), a name stands for itself.
@@ -173,11 +173,7 @@ def _facts(thread: Thread, question: Post) -> dict[str, Any]:
 
 
 def _author(post: Post) -> int | str | None:
-    return _number(post.get("OwnerUserId")) or post.get("OwnerDisplayName") or None
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.lstrip("-").isdecimal() else None
+    return number(post.get("OwnerUserId")) or post.get("OwnerDisplayName") or None
 
 
 def _moment(text: str | None) -> str | None:

@@ -26,10 +26,12 @@ MOST_HEAPS = 512
 QUESTION, ANSWER = "1", "2"
 
 _ROW = re.compile(rb"^\s*<row\b")
-_FRAME = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>)?\s*(?:</?posts\s*>)?\s*")
-_ID = re.compile(rb'\bId="(\d+)"')
-_PARENT = re.compile(rb'\bParentId="(\d+)"')
-_TYPE = re.compile(rb'\bPostTypeId="(\d+)"')
+_FRAME = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*>)?\s*+(?:</?posts\s*+>)?\s*+")
+# Numbers of more digits are none: Python would refuse to read them.
+_ID = re.compile(rb'\bId="(\d{1,18})"')
+_PARENT = re.compile(rb'\bParentId="(\d{1,18})"')
+_TYPE = re.compile(rb'\bPostTypeId="(\d{1,18})"')
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 Post = dict[str, str]
 
@@ -110,6 +112,9 @@ def _spread(stream: BinaryIO, files: list[Path], part: int, parts: int, most: in
             except lxml.etree.XMLSyntaxError as error:
                 yield BadRow("invalid-xml", offset, line, str(error)[:300])
                 continue
+            if post.get("PostTypeId") != str(kind):  # what looked like it stands in another attribute
+                yield BadRow("invalid-post", offset, line, "PostTypeId is not an attribute of the row")
+                continue
             heaps[thread // parts % len(heaps)].write(json.dumps([thread, post]).encode() + b"\n")
     finally:
         for heap in heaps:
@@ -145,5 +150,10 @@ def _found(pattern: re.Pattern[bytes], line: bytes) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def number(text: str | None) -> int | None:
+    """A number of a dump; None for anything else."""
+    return int(text) if text and _NUMBER.fullmatch(text.strip()) else None
+
+
 def _int(text: str | None) -> int:
-    return int(text) if text and text.lstrip("-").isdecimal() else 0
+    return number(text) or 0

@@ -21,7 +21,7 @@ from pipelines.sources.archive_index import Select
 from pipelines.sources.archive_list import Take, is_list, listed
 from pipelines.sources.archive_outcomes import HTML_TYPES, MAX_RECORD_BYTES, ArchiveReader
 from pipelines.sources.archive_ranges import index_units, read_problems, read_ranges
-from pipelines.sources.files import find
+from pipelines.sources.files import find, shown_name
 from pipelines.sources.record import Outcome, Unit
 from pipelines.sources.robots_snapshot import Missing, RobotsCheck
 from pipelines.sources.source import Location, SourceFields
@@ -186,7 +186,8 @@ def _uniquely_named(files: list[tuple[Path, str]]) -> list[ArchiveFile]:
     """Files of one name from several folders are told apart by a number."""
     seen: dict[str, int] = {}
     named: list[ArchiveFile] = []
-    for path, name in files:
+    for path, found in files:
+        name = shown_name(found)
         seen[name] = seen.get(name, 0) + 1
         again = f"~{seen[name]}" if seen[name] > 1 else ""
         named.append(ArchiveFile(path, name + again))

@@ -87,7 +87,7 @@ def _symbols(text: str) -> str:
 
 
 def _children(element: lxml.html.HtmlElement, depth: int) -> str:
-    return "".join(_told(child, depth + 1) for child in element)
+    return "".join(_told(child, depth + 1) for child in element if isinstance(child.tag, str))  # no comments
 
 
 def _group(element: lxml.html.HtmlElement, depth: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as references
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.extract.page.names import ATTRIBUTE, RAW_JSON, RAW_TITLE, TAG
 from pipelines.extract.page.parse import Page
+from pipelines.extract.references import unescape
 
 _ROBOTS = re.compile(r"robots|[\w-]*bot|applebot-extended|google-extended", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
@@ -28,6 +28,8 @@ _SITES = ("og:site_name", "application-name", "dc.publisher")
 _NAMES = {number: name for name, number in ATTRIBUTE.items()}
 _MOST_JSON = 200_000
 """Bytes of a JSON-LD script beyond which it is not read."""
+_DEEPEST = 8
+"""Lists in lists of a JSON-LD script that are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,7 @@ class _Reader:
         return self._whole[self._low[k] : self._high[k]]
 
     def _value(self, k: int) -> str:
-        value = self._bytes(k).decode("utf-8", "replace")
-        return references.unescape(value) if "&" in value else value
+        return unescape(self._bytes(k).decode("utf-8", "replace"))
 
 
 class _Graph:
@@ -153,21 +154,27 @@ class _Graph:
                 self.site = self.site or _names(node.get("publisher"))
 
 
-def _nodes(found: Any) -> list[dict[str, Any]]:
+def _nodes(found: Any, depth: int = 0) -> list[dict[str, Any]]:
+    if depth > _DEEPEST:
+        return []
     if isinstance(found, list):
-        return [node for one in found[:50] for node in _nodes(one)]
+        return [node for one in found[:50] for node in _nodes(one, depth + 1)]
     if isinstance(found, dict):
-        return [found, *(_nodes(found["@graph"]) if isinstance(found.get("@graph"), list) else [])]
+        return [found, *(_nodes(found["@graph"], depth + 1) if isinstance(found.get("@graph"), list) else [])]
     return []
 
 
 def _string(value: Any) -> str:
-    return " ".join(references.unescape(value).split()) if isinstance(value, str) else ""
+    """A string of JSON in one line, without what JSON can say and a text cannot hold: lone surrogates and NULs."""
+    if not isinstance(value, str):
+        return ""
+    return " ".join(unescape(value).encode("utf-8", "replace").decode("utf-8").replace("\0", "").split())
 
 
-def _names(value: Any) -> str:
+def _names(value: Any, depth: int = 0) -> str:
     if isinstance(value, list):
-        return "; ".join(dict.fromkeys(name for one in value[:20] for name in [_names(one)] if name))
+        inner = value[:20] if depth < _DEEPEST else []
+        return "; ".join(dict.fromkeys(name for one in inner for name in [_names(one, depth + 1)] if name))
     return _string(value.get("name")) if isinstance(value, dict) else _string(value)
 
 

@@ -165,8 +165,11 @@ def _parse(html, words, names) -> Any:
     skip = 0  # depth of the stack below which text is not text; 0 where it is
     head = False
     titled = False
-    unclosed_math = False
+    unclosed_math = unclosed_noscript = False
     noscript = 0  # where the <noscript> ends that this is in
+    # For each tag where its end tag was last looked for in vain, so that no stretch is searched twice.
+    endless_low = np.zeros(len(names.kinds), np.int32)
+    endless_high = np.zeros(len(names.kinds), np.int32)
 
     at = 0
     while at < n:
@@ -320,10 +323,11 @@ def _parse(html, words, names) -> Any:
                 if role > 0:
                     flags |= role
         within[element] = flags
-        if here == _NOSCRIPT and at >= noscript:
+        if here == _NOSCRIPT and at >= noscript and not unclosed_noscript:
             noscript = raw_end(html, words, at, n, name_low, name_high)
             if noscript == n:
                 noscript = 0
+                unclosed_noscript = True
         if here == _HEAD_TAG and blocks == 0 and not full:
             head = True
 
@@ -341,9 +345,13 @@ def _parse(html, words, names) -> Any:
         if kind & _RAW and not (here == _TITLE and skip > 0):
             low = at
             bound = noscript if at < noscript else n  # to a browser with scripts all of <noscript> is one raw text
-            high = raw_end(html, words, at, bound, name_low, name_high)
+            if endless_low[here] <= at and bound <= endless_high[here]:
+                high = bound
+            else:
+                high = raw_end(html, words, at, bound, name_low, name_high)
             if high == bound:
                 if here not in (_SCRIPT, _STYLE_TAG, _TITLE):  # without an end it would hold the rest of the page
+                    endless_low[here], endless_high[here] = at, bound
                     continue
                 at = bound
             else:

@@ -150,8 +150,12 @@ class _Formulas:
                 self._of_block.setdefault(block, []).append(run)
 
     def told(self, block: int, text: str) -> str:
-        for run in self._of_block.get(block, ()):
-            text = text.replace(FORMULA, self._formula(run), 1)
+        runs = self._of_block.get(block)
+        if runs is not None:
+            # In one pass: a block may hold tens of thousands of them.
+            first, *others = text.split(FORMULA, len(runs))
+            pieces = [self._formula(run) + piece for run, piece in zip(runs, others, strict=False)]
+            text = "".join([first, *pieces])
         if self._code is not None and not self._code[block]:
             text = replaced(text)
         return text

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from pipelines import storage
 from pipelines.sources.code.tree import Fault, Listing, Node, Parts, UnreadableError, parts_of
+from pipelines.sources.tar_member import BoundedMember
 from pipelines.storage.space import passing_folder
 
 SUFFIXES = (
@@ -30,7 +31,6 @@ SUFFIXES = (
 
 MAX_MEMBERS = 1_000_000
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
-_MAX_HEADER = 1 << 20  # bytes of a tar header that is as long as it likes (a long name, pax records)
 _CHUNK = 1 << 20
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _LAYERS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", _ZSTANDARD)
@@ -67,6 +67,11 @@ class ArchiveTree:
         """Note what cannot be read; each is one failure."""
         self.faults.append(Fault(name or self._name, reason, detail))
 
+    @property
+    def has_members(self) -> bool:
+        """Whether anything was added."""
+        return self._members > 0
+
     def add(self, name: str, kind: str, size: int, ref: Any, detail: str = "") -> bool:
         """Add a member; False where there are too many of them."""
         self._members += 1
@@ -102,6 +107,8 @@ def open_archive(path: Path, name: str, max_unpacked: int) -> Generator[ArchiveT
         else:
             opened = _tar(tree, file)
         with opened:
+            if not tree.has_members and not tree.faults:
+                tree.fault("empty-archive", "it holds no file; a file of zeros looks like that too")
             yield tree
 
 
@@ -141,33 +148,11 @@ def _zip(tree: ArchiveTree, file: BinaryIO) -> Generator[None]:
         yield
 
 
-class _Member(tarfile.TarInfo):
-    """A member whose extended header may not be as long as the archive: it would be read whole."""
-
-    def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:  # type: ignore[override]
-        if self.type in _EXTENDED and self.size > _MAX_HEADER:
-            raise _header_error(f"a header of {self.size} bytes")
-        return super()._proc_member(tarfile)  # type: ignore[misc,no-any-return]
-
-
-_EXTENDED = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-
-
-def _header_error(detail: str) -> tarfile.TarError:
-    return tarfile.ReadError(detail)
-
-
 @contextmanager
 def _tar(tree: ArchiveTree, file: BinaryIO) -> Generator[None]:
     try:
         archive = tarfile.TarFile(
-            fileobj=file, mode="r", tarinfo=_Member, encoding="utf-8", errors="surrogateescape", errorlevel=2
+            fileobj=file, mode="r", tarinfo=BoundedMember, encoding="utf-8", errors="surrogateescape", errorlevel=2
         )
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         if not tree.faults:

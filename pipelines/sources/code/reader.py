@@ -14,7 +14,8 @@ from pipelines.sources.code.place import Part
 from pipelines.sources.code.scope import Scopes, Stated, is_licence_file
 from pipelines.sources.code.secrets import Redactor
 from pipelines.sources.code.traits import REASONS, Found, of_path, of_text, stated
-from pipelines.sources.code.tree import Node, Parts, Tree, UnreadableError, quoted, shown_name, walk
+from pipelines.sources.code.tree import Node, Parts, Tree, UnreadableError, quoted, walk
+from pipelines.sources.files import shown_name
 from pipelines.sources.licence import is_permissive
 from pipelines.sources.licence_text import licence_of_head
 from pipelines.sources.record import Failure, Outcome, Record, Refusal

@@ -22,8 +22,9 @@ from pipelines.sources.code.place import Limits, Part, Place, opened, units_of
 from pipelines.sources.code.reader import Reader
 from pipelines.sources.code.secrets import DETECTORS, KNOWN_FORMS, Redactor
 from pipelines.sources.code.traits import USUAL, Trait
-from pipelines.sources.code.tree import quoted, shown_name
+from pipelines.sources.code.tree import quoted
 from pipelines.sources.distribution import normalised
+from pipelines.sources.files import shown_name
 from pipelines.sources.licence import PERMISSIVE, canonical
 from pipelines.sources.record import Outcome, Unit
 from pipelines.sources.source import Location, SourceFields

@@ -91,11 +91,6 @@ def parts_of(name: str) -> Parts | None:
     return None if not parts or ".." in parts or len(parts) > DEEPEST else parts
 
 
-def shown_name(name: str) -> str:
-    """A name as text that can be written anywhere: bytes that are not UTF-8 become U+FFFD."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def quoted(name: str, safe: str = "") -> str:
     """A name as a part of an address; all its bytes can be told from it."""
     return quote(name.encode("utf-8", "surrogateescape"), safe=safe)
