@@ -204,6 +204,7 @@ def _block(
         block = source.read(length)
         got = len(block)
     if got < length:
+        got = source.left(got)
         found = Damage(offset, f"the record is cut off: {got} of {length} bytes are there{source.why}")
         if not source.packed:  # a length that is wrong shall not cost the records that follow
             source.go_back(begin)

@@ -152,6 +152,10 @@ class ArchiveInput:
         """Give back the line that was read last."""
         self._at -= len(line)
 
+    def left(self, there: int) -> int:
+        """Bytes of a record that is cut off: those that were read, or up to the end where that was known before."""
+        return there if self._end is None or there else self._end - self._base - self._at
+
     def _beyond(self, length: int) -> bool:
         """Whether so many bytes go beyond the end that is known."""
         return self._end is not None and self._base + self._at + length > self._end
