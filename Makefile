@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test coverage check bench clean install
+.PHONY: run test coverage check bench fuzz clean install
 
 run: $(STAMP)
 	$(BIN)/pomona build recipes/sample.yaml
@@ -22,6 +22,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
+
+fuzz: $(STAMP)
+	POMONA_FUZZ=100 $(BIN)/python -m pytest tests/fuzz/test_pages.py tests/fuzz/test_files.py -n 0 --timeout 0
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

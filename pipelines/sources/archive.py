@@ -197,14 +197,15 @@ def _block(
     source: ArchiveInput, offset: int, kind: str, headers: dict[str, str], length: int, limit: int
 ) -> ArchiveRecord | Damage:
     begin = source.offset
-    if length > limit:
+    if (left := source.cut_after(length)) is not None:  # known before it is read: once is enough
+        got, block = left, None
+    elif length > limit:
         got = source.skip(length)
         block = None
     else:
         block = source.read(length)
         got = len(block)
     if got < length:
-        got = source.left(got)
         found = Damage(offset, f"the record is cut off: {got} of {length} bytes are there{source.why}")
         if not source.packed:  # a length that is wrong shall not cost the records that follow
             source.go_back(begin)

@@ -122,8 +122,6 @@ class ArchiveInput:
 
     def read(self, length: int) -> bytes:
         """The next bytes; fewer only at the end, at damage, and where a gzip member begins like a record."""
-        if self._beyond(length):
-            return b""
         start = self._base + self._at
         while len(self._buffer) - self._at < self._until_record(start, length) and self._fill():
             pass
@@ -131,8 +129,6 @@ class ArchiveInput:
 
     def skip(self, length: int) -> int:
         """Pass over bytes without keeping them; how many there were."""
-        if self._beyond(length):
-            return 0
         start = self._base + self._at
         while (passed := self._base + self._at - start) < self._until_record(start, length):
             if self._at >= len(self._buffer) and not self._fill():
@@ -152,13 +148,11 @@ class ArchiveInput:
         """Give back the line that was read last."""
         self._at -= len(line)
 
-    def left(self, there: int) -> int:
-        """Bytes of a record that is cut off: those that were read, or up to the end where that was known before."""
-        return there if self._end is None or there else self._end - self._base - self._at
-
-    def _beyond(self, length: int) -> bool:
-        """Whether so many bytes go beyond the end that is known."""
-        return self._end is not None and self._base + self._at + length > self._end
+    def cut_after(self, length: int) -> int | None:
+        """How many of the next bytes there are, where the file's end is known and they are fewer than `length`."""
+        if self._end is None or self._base + self._at + length <= self._end:
+            return None
+        return self._end - self._base - self._at
 
     def _until_record(self, start: int, length: int) -> int:
         """Of `length` bytes from a decompressed position on those before a member that begins like a record."""
