@@ -130,7 +130,7 @@ def main_text(
         tables,
         lambda run: formula(data, page, run),
         markdown_tables=markdown_tables,
-        ascii_math=asciimath.uses(data),
+        ascii_math=asciimath.uses(data, inside.batch.data),
     )
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 

@@ -89,14 +89,17 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _TALL = (r"\frac", r"\sum", r"\prod", r"\int", r"\begin", r"\stackrel", r"\underset", r"\overset")
-_PAGES = re.compile(rb"asciimath|AM_(?:HTML|CHTML|SVG)", re.IGNORECASE)
+_SCRIPTS: Final = (b"asciimath", b"am_html", b"am_chtml", b"am_svg")
+_BACKTICK: Final = ord("`")
 _QUOTED = re.compile(r"`([^`\n]{1,4000})`")
 
 
-def uses(page: NDArray[np.uint8]) -> bool:
-    """Whether a page's backticks hold AsciiMath: it has some, and names a script that reads them."""
-    html = page.tobytes()
-    return b"`" in html and _PAGES.search(html) is not None
+def uses(page: NDArray[np.uint8], text: NDArray[np.uint8]) -> bool:
+    """Whether backticks in a text hold AsciiMath: there are some, and its page names a script that reads them."""
+    if not (text == _BACKTICK).any():
+        return False
+    html = page.tobytes().lower()
+    return any(name in html for name in _SCRIPTS)
 
 
 def replaced(text: str) -> str:
