@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +10,6 @@ import pytest
 import filters
 from benchmarks.text_kernels.decisions import FAMILIES, Agreement, compared, rules_of, table, texts
 
-pytest.importorskip("datatrove", reason="datatrove is part of the curation install")
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, of datatrove's mean of no words
 
 
@@ -28,8 +26,6 @@ def sources(pomona_data: Path) -> dict[str, list[str]]:
 def test_decisions_are_those_of_datatrove(
     family: str, sources: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if family == "c4" and not importlib.util.find_spec("spacy"):
-        pytest.skip("datatrove's C4 filter splits sentences with spaCy")
     results: dict[tuple[str, str], Agreement] = {}
     for source, column in sources.items():
         if family != "c4" or source == "web pages":  # spaCy takes minutes for the others
