@@ -26,9 +26,10 @@ from filters.rule import Rule
 from kernels.automaton import Automaton, automaton, count_groups
 from kernels.characters import Counted
 from kernels.counters import counter_lines
-from kernels.words import WORD
+from kernels.lines import Lines
+from kernels.tokens import WORD, Tokens
 
-__all__ = ["COUNTERS", "FAMILY", "RULES"]
+__all__ = ["COUNTERS", "FAMILY", "RULES", "words_of_lines"]
 
 COUNTERS: Final = (
     *("likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes"),
@@ -46,9 +47,8 @@ def _phrase(phrase: str) -> Automaton:
     return automaton([[phrase]], fold=True)
 
 
-def _words(batch: Batch) -> NDArray[np.int64]:
-    """Words of each line."""
-    found, lines = batch.words, batch.lines
+def words_of_lines(found: Tokens, lines: Lines) -> NDArray[np.int64]:
+    """Words of each line, without punctuation and symbols."""
     before = np.zeros(len(found.starts) + 1, np.int64)
     np.cumsum(found.kinds == WORD, out=before[1:])
     return before[np.searchsorted(found.starts, lines.ends)] - before[np.searchsorted(found.starts, lines.starts)]
@@ -57,7 +57,7 @@ def _words(batch: Batch) -> NDArray[np.int64]:
 def _lines(batch: Batch) -> dict[str, NDArray[Any]]:
     lines, characters, texts = batch.lines, batch.line_characters, batch.texts
     starts, ends = lines.inner_starts, lines.inner_ends
-    words = _words(batch)
+    words = words_of_lines(batch.found, lines)
     first_end = np.minimum(starts + len(_BEGINS), ends)
     last_start = np.maximum(ends - len(_ENDS), starts)
     short = words <= _PATTERN_WORDS

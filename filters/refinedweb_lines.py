@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from filters.batch import ratio
 from filters.line_family import LineBatch, LineFamily, LineSignal
-from filters.refinedweb import COUNTERS
+from filters.refinedweb import COUNTERS, words_of_lines
 from filters.rule import Rule
 from kernels.characters import Counted, count_characters
 from kernels.counters import counter_lines
-from kernels.words import WORD, words
+from kernels.tokens import tokens
 
 __all__ = ["LINE_FAMILY", "RULES"]
 
@@ -35,13 +35,6 @@ def _digits(batch: LineBatch) -> NDArray[np.bool_]:
     return (digits > 0) & (digits == batch.lines.chars - found[:, Counted.SPACES])
 
 
-def _words(batch: LineBatch) -> NDArray[np.int64]:
-    found, lines = words(batch.texts), batch.lines
-    before = np.zeros(len(found.starts) + 1, np.int64)
-    np.cumsum(found.kinds == WORD, out=before[1:])
-    return before[np.searchsorted(found.starts, lines.ends)] - before[np.searchsorted(found.starts, lines.starts)]
-
-
 LINE_FAMILY = LineFamily(
     "refinedweb_lines",
     {
@@ -51,7 +44,9 @@ LINE_FAMILY = LineFamily(
             '1 where the line is a counter ("3 likes")',
             lambda batch: counter_lines(batch.texts, batch.lines.inner_starts, batch.lines.inner_ends, COUNTERS),
         ),
-        "single_word": LineSignal("1 where it is one word", lambda batch: _words(batch) == 1),
+        "single_word": LineSignal(
+            "1 where it is one word", lambda batch: words_of_lines(tokens(batch.texts), batch.lines) == 1
+        ),
     },
 )
 
