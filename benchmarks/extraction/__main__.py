@@ -24,7 +24,10 @@ OURS = "auto"
 BEST = ("trafilatura", "trafilatura, no comments")
 """The settings whose better one, in each set, is the mark to beat."""
 SAMPLES = 2000
-LEARNED_FROM = ("choice", "context", "features", "forest", "markup", "names", "parse", "tables", "text", "tree")
+LEARNED_FROM = (
+    *("choice", "context", "feature_names", "features", "forest", "groups", "markup", "names", "own_features", "parse"),
+    *("says", "surroundings", "tables", "text", "tree"),
+)
 """Files of `pipelines/extract/page` that decide what the models learn; others only what is done with them."""
 
 

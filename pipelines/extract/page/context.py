@@ -12,7 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.extract.page.choice import expected
-from pipelines.extract.page.features import FIRST, Seen
+from pipelines.extract.page.feature_names import FIRST
+from pipelines.extract.page.features import Seen
 from pipelines.extract.page.parse import Page
 
 CONTEXT: Final = (
