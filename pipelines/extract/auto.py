@@ -18,6 +18,7 @@ from pipelines.extract.page.metadata import told
 from pipelines.extract.page.model import Models, likely, models
 from pipelines.extract.page.parse import ASCIIMATH, DISPLAY_TEX, IMAGE, MATHML, TEX, TEXT, Page, parse
 from pipelines.extract.page.render import data_tables, rendered, whole_tables
+from pipelines.extract.page.scripted import body
 from pipelines.extract.page.text import Texts, texts
 
 load_numba()
@@ -52,16 +53,14 @@ def extract(
         raise ExtractionError("empty-document", f"the page has {len(html)} bytes and no character")
     data = np.frombuffer(clean, np.uint8)
     page = parse(data)
-    blocks = len(page.block_element)
-    if not blocks:
-        raise ExtractionError("empty-document", "the page has no text")
-    _check("blocks of text", blocks, MAX_BLOCKS)
+    _check("blocks of text", len(page.block_element), MAX_BLOCKS)
     _check("elements", len(page.tag), MAX_ELEMENTS)
     inside = texts(data, page)
     _check("formulas in MathML without TeX", len(inside.formulas), MAX_FORMULAS)
     main = main_text(data, page, inside, words(inside.batch), models(), markdown_tables=markdown_tables)
     if not main:
-        raise ExtractionError("empty-document", "no block of the page is main text")
+        none = "no block of the page is main text" if len(page.block_element) else "the page has no text"
+        raise ExtractionError("empty-document", none)
     return described(main, "auto", encoding, data, page, inside)
 
 
@@ -116,7 +115,15 @@ def keep_formulas(page: Page, p: NDArray[np.float32], keep: NDArray[np.bool_]) -
 def main_text(
     data: NDArray[np.uint8], page: Page, inside: Texts, split: Words, learned: Models, *, markdown_tables: bool = True
 ) -> str:
-    """The text of the blocks that the models take for main text; "" where there is none."""
+    """The text of the blocks that the models take for main text; "" where there is none.
+
+    Where only a script would show the page's text, it is what the page's JSON-LD has of it.
+    """
+    scripted = body(data, page, len(inside.batch.data))
+    if scripted:
+        return scripted
+    if not len(page.block_element):
+        return ""
     view = seen(data, page, inside, split, learned.tables)
     p = likely(learned, page, view)
     keep = chosen(p, view.words)
