@@ -64,6 +64,7 @@ def extracted(gold: Path, stopwords: Path, *, fresh: bool) -> dict[str, Any]:
         learned = digest_of(
             ROOT / "kernels",
             ROOT / "pipelines" / "extract" / "learn",
+            HERE / "held_out.py",
             *(ROOT / "pipelines" / "extract" / "page" / f"{name}.py" for name in LEARNED_FROM),
         )
         folder = place / f"folds-{learned}"

@@ -47,8 +47,9 @@ ROUNDS = 400
 """Trees of a forest."""
 STAGES = 2
 """A third, tried on one fold in five, added .0001 to the mean F1."""
-SEEDS = 2
-"""Forests of a stage, which differ by chance; their mean is what counts."""
+SEEDS = 4
+"""Forests of a stage, which differ by chance; their mean is what counts. Held-out gain: .0364 with two, .0375 with four,
+.0383 with eight, each of which takes 0.35 ms a page."""
 STOPS = 80
 """Most frequent words of a language that count as stop words."""
 MOST_ROWS = 400
