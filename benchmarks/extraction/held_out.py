@@ -48,9 +48,7 @@ def _told(gold: Path, stopwords: Path, fold: int, file: Path) -> dict[str, str]:
         partial.replace(file)
     with file.open("rb") as stream:
         models = read(stream)
-    return {
-        f"{one.gold.set}/{one.gold.id}": extracted(models, one) for one, out in zip(some, held, strict=True) if out
-    }
+    return {f"{one.gold.set}/{one.gold.id}": extracted(models, one) for one, out in zip(some, held, strict=True) if out}
 
 
 if __name__ == "__main__":
