@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kernels.characters import count_characters
 from kernels.coverage import Runs, runs
 from kernels.lines import Lines, SpacedWords, lines, spaced_words
+from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.segments import counts_of, range_sums
 from kernels.spaced import SpacedTokens, spaced_tokens
 from kernels.strings import TextBatch
@@ -22,13 +23,26 @@ __all__ = ["Batch", "ratio", "sums"]
 class Batch:
     """Texts and the parts that the kernels find in them."""
 
-    def __init__(self, texts: TextBatch) -> None:
-        """Take the texts; nothing is computed yet."""
+    def __init__(self, texts: TextBatch, phrases: tuple[PhraseGroup, ...] = ()) -> None:
+        """Take the texts, and the phrases that will be asked for; nothing is computed yet."""
         self.texts = texts
+        self._phrases = phrases
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts.offsets) - 1
+
+    def occurrences(self, group: PhraseGroup) -> NDArray[np.int64]:
+        """How often the phrases of a group occur in each text, as ``kernels.occurrences.count_occurrences``."""
+        starts, ends = self.texts.offsets[:-1], self.texts.offsets[1:]
+        if group not in self._phrases:
+            return count_occurrences(self.texts, starts, ends, finder((group,)))[:, 0]
+        return self._occurrences[:, self._phrases.index(group)]
+
+    @cached_property
+    def _occurrences(self) -> NDArray[np.int64]:
+        """The same of all groups that the families named, in one walk."""
+        return count_occurrences(self.texts, self.texts.offsets[:-1], self.texts.offsets[1:], finder(self._phrases))
 
     @cached_property
     def found(self) -> Tokens:

@@ -25,8 +25,8 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
 from kernels.known_runs import count_known, known_hashes
+from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
 from kernels.repeated_lines import repeated_parts
 from kernels.words import WORD, spelling_hash
@@ -38,9 +38,7 @@ _DUPLICATE: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 _SIZES: Final = tuple(range(2, 11))  # those of Batch.word_runs
 
 
-@cache
-def _symbols() -> Automaton:
-    return automaton([["#", "...", ". . .", "…"]], fold=False)
+_SYMBOLS: Final = PhraseGroup(("#", "...", ". . .", "…"))
 
 
 @cache
@@ -50,7 +48,6 @@ def _stop_words() -> NDArray[np.uint64]:
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
-    starts, ends = texts.offsets[:-1], texts.offsets[1:]
     count = np.diff(tokens.offsets)
     some = lines.inner_ends > lines.inner_starts
     line_count = sums(some, lines.offsets)
@@ -64,7 +61,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     return {
         "words": batch.word_counts,
         "mean_word_length": ratio(sums(tokens.chars, tokens.offsets), count),
-        "symbol_ratio": ratio(count_groups(texts, starts, ends, _symbols())[:, 0], count),
+        "symbol_ratio": ratio(batch.occurrences(_SYMBOLS), count),
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_count),
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
@@ -99,6 +96,7 @@ FAMILY = Family(
         },
     },
     _measure,
+    phrases=(_SYMBOLS,),
 )
 
 RULES = (

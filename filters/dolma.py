@@ -27,9 +27,9 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
 from kernels.coverage import longest_period, runs
 from kernels.known_runs import count_known, known_hashes
+from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.phrases import begins_with, ends_with
 from kernels.repeated_lines import repeated_parts
 from kernels.spaced import medians
@@ -43,14 +43,10 @@ _ENDS: Final = (".", "?", "!", '"')
 _PERIOD: Final = 13  # tokens
 
 
-@cache
-def _symbols() -> Automaton:
-    return automaton([["#", "…"]], fold=False)
-
-
-@cache
-def _marks() -> Automaton:
-    return automaton([["{"], ["lorem ipsum"], ["javascript"]], fold=True)
+_SYMBOLS: Final = (PhraseGroup(("#", "…")),)
+_CURLY: Final = PhraseGroup(("{",), fold=True)
+_LOREM: Final = PhraseGroup(("lorem ipsum",), fold=True)
+_JAVASCRIPT: Final = PhraseGroup(("javascript",), fold=True)
 
 
 @cache
@@ -66,7 +62,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens = batch.texts, batch.spaced
     count = np.diff(tokens.offsets)
     chars = sums(tokens.chars, tokens.offsets)
-    symbols = count_groups(texts, tokens.starts, tokens.ends, _symbols())[:, 0] > 0
+    symbols = count_occurrences(texts, tokens.starts, tokens.ends, finder(_SYMBOLS))[:, 0] > 0
     sizes = [*_TOP, *_DUPLICATE]
     found = runs(tokens.offsets, tokens.hashes, tokens.chars, sizes)
     # Lines between runs of newlines: the lines that are not empty, and an empty one at an end that is a newline.
@@ -99,17 +95,15 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
 
 def _c4(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
-    starts, ends = texts.offsets[:-1], texts.offsets[1:]
     count = np.diff(lines.offsets)
-    marks = count_groups(texts, starts, ends, _marks())
-    phrases = count_groups(texts, starts, ends, naughty_phrases())[:, 0]
     unfinished = ~ends_with(texts, lines.inner_starts, lines.inner_ends, _ENDS)
     few = batch.spaced_lines.counts < 3
     return {
-        "curly_brackets": marks[:, 0],
-        "lorem_ipsum": marks[:, 1],
-        "javascript": marks[:, 2],
-        "naughty_words": count_known(tokens.offsets, tokens.folded, naughty_hashes()) + phrases,
+        "curly_brackets": batch.occurrences(_CURLY),
+        "lorem_ipsum": batch.occurrences(_LOREM),
+        "javascript": batch.occurrences(_JAVASCRIPT),
+        "naughty_words": count_known(tokens.offsets, tokens.folded, naughty_hashes())
+        + batch.occurrences(naughty_phrases()),
         "unfinished_line_ratio": ratio(sums(unfinished, lines.offsets), count),
         "short_line_ratio": ratio(sums(few, lines.offsets), count),
     }
@@ -141,6 +135,7 @@ FAMILY = Family(
         "short_line_ratio": "share of lines of fewer than 3 words",
     },
     _measure,
+    phrases=(_CURLY, _LOREM, _JAVASCRIPT, naughty_phrases()),
 )
 
 RULES = (
