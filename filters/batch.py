@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.characters import count_characters
-from kernels.coverage import Runs, runs
-from kernels.lines import Lines, SpacedWords, lines, spaced_words
+from kernels.lines import Lines, lines
+from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.segments import counts_of, range_sums
-from kernels.spaced import SpacedTokens, spaced_tokens
+from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
 from kernels.words import Spelling, Words, folded_words, token_spelling
@@ -99,12 +99,17 @@ class Batch:
     @cached_property
     def spaced_lines(self) -> SpacedWords:
         """Words between white space of each of ``lines``."""
-        return spaced_words(self.texts, self.lines)
+        return spaced_words(self.texts, self.spaced_ranges, self.lines)
+
+    @cached_property
+    def spaced_ranges(self) -> SpacedRanges:
+        """Where the words between white space of each text are; cheaper than ``spaced`` where that is enough."""
+        return spaced_ranges(self.texts)
 
     @cached_property
     def spaced(self) -> SpacedTokens:
         """Words between white space of each text."""
-        return spaced_tokens(self.texts)
+        return spaced_tokens(self.texts, self.spaced_ranges)
 
     @cached_property
     def line_characters(self) -> NDArray[np.int64]:

@@ -29,7 +29,8 @@ from kernels.known_runs import count_known, known_hashes
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
 from kernels.repeated_lines import repeated_parts
-from kernels.words import WORD, spelling_hash
+from kernels.spaced import spelling_hash
+from kernels.words import WORD
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -70,7 +71,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, by_line.chars),
         "duplicate_paragraph_ratio": ratio(by_paragraph.copies, by_paragraph.parts),
         "duplicate_paragraph_char_ratio": ratio(by_paragraph.copy_chars, by_paragraph.chars),
-        **{f"top_{n}_gram_char_ratio": ratio(found.top_longest[:, _SIZES.index(n)], chars) for n in _TOP},
+        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.longest)[:, _SIZES.index(n)], chars) for n in _TOP},
         **{f"duplicate_{n}_gram_char_ratio": ratio(found.covered[:, _SIZES.index(n)], chars) for n in _DUPLICATE},
     }
 

@@ -27,13 +27,13 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
-from kernels.coverage import longest_period, runs
 from kernels.known_runs import count_known, known_hashes
+from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.periods import longest_period
 from kernels.phrases import begins_with, ends_with
 from kernels.repeated_lines import repeated_parts
-from kernels.spaced import medians
-from kernels.words import spelling_hash
+from kernels.spaced import medians, spelling_hash
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -84,7 +84,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "duplicate_line_ratio": ratio(by_line.copies + 2 * (opens & closes), line_count),
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, chars),
-        **{f"top_{n}_gram_char_ratio": ratio(found.top[:, sizes.index(n)], chars) for n in _TOP},
+        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.first)[:, sizes.index(n)], chars) for n in _TOP},
         **{
             f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, sizes.index(n)], found.total[:, sizes.index(n)])
             for n in _DUPLICATE

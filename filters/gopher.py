@@ -18,7 +18,7 @@ from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
 from kernels.lines import duplicates
-from kernels.ngrams import repeats
+from kernels.ngrams import runs
 from kernels.phrases import begins_with, count_phrases, ends_with
 from kernels.segments import range_sums_where
 from kernels.tokens import WORD
@@ -75,14 +75,16 @@ def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
     repeated_paragraphs, repeated_paragraph_chars = duplicates(paragraphs, np.ones(len(paragraphs.starts), np.bool_))
 
     sizes = [*_TOP, *_DUPLICATE]
-    runs = repeats(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    found = runs(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    # Of the most frequent run the spaces between its tokens count, of those that came before they do not.
+    top = found.times * (found.first + (np.asarray(sizes) - 1) * (found.times > 0))
     return {
         "duplicate_line_ratio": ratio(repeated_lines, line_counts),
         "duplicate_line_char_ratio": ratio(repeated_line_chars, batch.chars),
         "duplicate_paragraph_ratio": ratio(repeated_paragraphs, np.diff(paragraphs.offsets)),
         "duplicate_paragraph_char_ratio": ratio(repeated_paragraph_chars, batch.chars),
-        **{f"top_{n}_gram_char_ratio": ratio(runs.top[:, sizes.index(n)], batch.chars) for n in _TOP},
-        **{f"duplicate_{n}_gram_char_ratio": ratio(runs.duplicate[:, sizes.index(n)], batch.chars) for n in _DUPLICATE},
+        **{f"top_{n}_gram_char_ratio": ratio(top[:, sizes.index(n)], batch.chars) for n in _TOP},
+        **{f"duplicate_{n}_gram_char_ratio": ratio(found.later[:, sizes.index(n)], batch.chars) for n in _DUPLICATE},
     }
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.known_runs import KnownRuns, known_hashes, known_runs
 from kernels.occurrences import PhraseGroup
-from kernels.words import spelling_hash
+from kernels.spaced import spelling_hash
 
 __all__ = ["naughty_hashes", "naughty_phrases", "naughty_runs", "naughty_words"]
 

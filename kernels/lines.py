@@ -21,11 +21,12 @@ from kernels.blocks import (
     mask_between,
     mask_equal,
 )
+from kernels.spaces import stripped
 from kernels.strings import TextBatch
 from kernels.unicode import TERMINAL, UNIT_PROPERTIES, ascii_units, decode_part, unicode_tables
 from kernels.words import mix_end, mix_step
 
-__all__ = ["LineRule", "Lines", "SpacedWords", "duplicates", "lines", "spaced_words"]
+__all__ = ["LineRule", "Lines", "characters_between", "duplicates", "lines"]
 
 LineRule = Literal["newline", "unicode", "paragraph"]
 
@@ -49,13 +50,6 @@ class Lines(NamedTuple):
     chars: NDArray[np.int64]  # code points between start and end: bytes that continue no other
     hashes: NDArray[np.uint64]  # of the bytes between start and end
     terminal: NDArray[np.bool_]  # the last code point ends a sentence (Unicode Sentence_Terminal)
-
-
-class SpacedWords(NamedTuple):
-    """What ``str.split()`` says of each line."""
-
-    counts: NDArray[np.int64]  # words
-    longest: NDArray[np.int64]  # code points of the longest
 
 
 def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = None) -> Lines:
@@ -88,49 +82,6 @@ def duplicates(found: Lines, considered: NDArray[np.bool_]) -> tuple[NDArray[np.
         considered: which lines count at all, one flag a line.
     """
     return _duplicates(found.offsets, found.hashes, found.chars, considered)
-
-
-def spaced_words(batch: TextBatch, found: Lines) -> SpacedWords:
-    """Words between white space in each line, as ``str.split()``."""
-    return SpacedWords(*_spaced_words(at_least_a_block(batch.data), found.starts, found.ends))
-
-
-@njit(cache=True, nogil=True)
-def _space_length(first, second, third) -> Any:
-    """Bytes of the white space (str.isspace) that begins with these bytes; 0 where they begin something else."""
-    if first < 0x80:
-        return 1 if first == 32 or 9 <= first <= 13 or 28 <= first <= 31 else 0
-    if first == 0xC2:
-        return 2 if second == 0x85 or second == 0xA0 else 0
-    if first == 0xE1:
-        return 3 if second == 0x9A and third == 0x80 else 0
-    if first == 0xE2:
-        if second == 0x80:
-            return 3 if 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF else 0
-        return 3 if second == 0x81 and third == 0x9F else 0
-    return 3 if first == 0xE3 and second == 0x80 and third == 0x80 else 0
-
-
-@njit(cache=True, nogil=True)
-def _stripped(data, start, end) -> Any:
-    """Bounds without the white space at either end."""
-    while start < end:
-        length = _space_length(
-            data[start], data[start + 1] if start + 1 < end else 0, data[start + 2] if start + 2 < end else 0
-        )
-        if length == 0:
-            break
-        start += length
-    while start < end:
-        if _space_length(data[end - 1], 0, 0) == 1:
-            end -= 1
-        elif end - start >= 2 and _space_length(data[end - 2], data[end - 1], 0) == 2:
-            end -= 2
-        elif end - start >= 3 and _space_length(data[end - 3], data[end - 2], data[end - 1]) == 3:
-            end -= 3
-        else:
-            break
-    return start, end
 
 
 @njit(cache=True, nogil=True)
@@ -183,7 +134,7 @@ def _lines(data, offsets, rule) -> Any:
         start = offsets[i]
         end = offsets[i + 1]
         if rule == _PARAGRAPH:
-            start, end = _stripped(data, start, end)
+            start, end = stripped(data, start, end)
         for base in range(start, end, 64):
             breaks = _may_break(data, base, rule) & bits_below(end - base)
             while breaks:
@@ -241,10 +192,10 @@ def _read_lines(data, starts, ends, tables) -> Any:
         start = starts[k]
         end = ends[k]
         hashes[k] = _hash_of_bytes(data, start, end)
-        chars[k] = _characters(data, start, end)
+        chars[k] = characters_between(data, start, end)
         inner_starts[k], inner_ends[k] = start, end
         if start < end and (_may_be_space(data[start]) or _may_be_space(data[end - 1])):
-            inner_starts[k], inner_ends[k] = _stripped(data, start, end)
+            inner_starts[k], inner_ends[k] = stripped(data, start, end)
         last = end - 1
         if last < start or data[last] < 0x80:
             terminal[k] = last >= start and ascii_terminal[data[last]]
@@ -319,17 +270,8 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
     return counts, repeated
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _spaces(data, base) -> Any:
-    """The ASCII white space of the block at ``base``, and the bytes that white space beyond ASCII can begin with."""
-    at = last_block(base, len(data))
-    space = mask_equal(data, at, 32) | mask_between(data, at, 9, 13) | mask_between(data, at, 28, 31)
-    wide = mask_equal(data, at, 0xC2) | mask_between(data, at, 0xE1, 0xE3)
-    return space >> np.uint64(base - at), wide >> np.uint64(base - at)
-
-
 @njit(cache=True, nogil=True)
-def _characters(data, start, end) -> Any:
+def characters_between(data, start, end) -> Any:
     """Code points of a range: bytes that continue no other."""
     found = end - start
     for base in range(start, end, 64):
@@ -337,46 +279,3 @@ def _characters(data, start, end) -> Any:
         mask = mask_between(data, at, 0x80, 0xBF) >> np.uint64(base - at)
         found -= count_bits(mask & bits_below(end - base))
     return found
-
-
-@njit(cache=True, nogil=True)
-def _spaced_words(data, starts, ends) -> Any:
-    counts = np.zeros(len(starts), np.int64)
-    longest = np.zeros(len(starts), np.int64)
-    for k in range(len(starts)):
-        end = ends[k]
-        word = starts[k]  # where the word that is read begins
-        skip = word  # end of the last white space beyond ASCII
-        for base in range(starts[k], end, 64):
-            space, wide = _spaces(data, base)
-            here = bits_below(end - base)
-            wide &= here
-            while wide:
-                at = base + first_bit(wide)
-                length = _space_length(
-                    data[at], data[at + 1] if at + 1 < end else 0, data[at + 2] if at + 2 < end else 0
-                )
-                for byte in range(at, at + length):
-                    if byte < base + 64:
-                        space |= np.uint64(1) << np.uint64(byte - base)
-                wide &= wide - np.uint64(1)
-                if length:
-                    following = at + length
-                    if following > base + 64:
-                        skip = following
-            if base < skip and base + 64 > skip and skip - base < 3:  # the white space began in the block before
-                space |= bits_below(skip - base)
-            space &= here
-            while space:
-                at = base + first_bit(space)
-                if at > word:
-                    counts[k] += 1
-                    if at - word > longest[k]:  # never more code points than bytes
-                        longest[k] = max(longest[k], _characters(data, word, at))
-                word = at + 1
-                space &= space - np.uint64(1)
-        if end > word:
-            counts[k] += 1
-            if end - word > longest[k]:
-                longest[k] = max(longest[k], _characters(data, word, end))
-    return counts, longest

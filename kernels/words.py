@@ -63,7 +63,6 @@ __all__ = [
     "Words",
     "folded_words",
     "spelled_words",
-    "spelling_hash",
     "token_hashes",
     "token_spelling",
     "words",
@@ -84,6 +83,9 @@ _U31: Final = np.uint64(31)
 _ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TOPS: Final = np.uint64(0x8080808080808080)
 _U37: Final = np.uint64(37)
+_LOWS: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
+_FROM_CAPITAL_A: Final = np.uint64(0x3F3F3F3F3F3F3F3F)  # lifts what is at least "A" to 128
+_BEYOND_CAPITAL_Z: Final = np.uint64(0x2525252525252525)  # lifts what is beyond "Z" to 128
 
 
 class Words(NamedTuple):
@@ -140,11 +142,6 @@ def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     return _spelling(at_least_a_block(np.frombuffer(b"".join(encoded), np.uint8)), starts, ends)[0]
 
 
-def spelling_hash(word: str) -> int:
-    """Hash of a word's bytes, one a step: what a kernel computes with ``mix_step`` while it reads them."""
-    return int(_hash(np.frombuffer(word.encode(), np.uint8)))
-
-
 @njit(cache=True, nogil=True, inline="always")
 def mix_step(state, code) -> Any:
     """Take one code point into the state of a hash."""
@@ -162,12 +159,12 @@ def mix_end(state) -> Any:
     return state ^ (state >> _U31)
 
 
-@njit(cache=True, nogil=True)
-def _hash(data) -> Any:
-    state = _SEED
-    for byte in data:
-        state = mix_step(state, byte)
-    return mix_end(state)
+@njit(cache=True, nogil=True, inline="always")
+def case_folded(word) -> Any:
+    """Eight bytes with ASCII upper case made lower."""
+    low = word & _LOWS
+    upper = (low + _FROM_CAPITAL_A) & ~(low + _BEYOND_CAPITAL_Z) & ~word & _TOPS
+    return word | (upper >> np.uint64(2))
 
 
 @njit(cache=True, nogil=True)
