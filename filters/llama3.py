@@ -40,7 +40,7 @@ def _measure(batch: Batch, bits: NDArray[np.float64] | None = None) -> Mapping[s
     words = batch.words
     covered = runs(words.offsets, words.hashes, np.ones(len(words.hashes), np.int64), _SIZES).covered
     dirty = count_known_runs(words.offsets, words.hashes, naughty_runs())
-    far = divergence(batch.texts, words, own_reference() if bits is None else bits)
+    far = divergence(batch.texts, batch.found, batch.spelling.hashes, own_reference() if bits is None else bits)
     return {
         **{f"covered_{n}_gram_ratio": ratio(covered[:, column], batch.tokens) for column, n in enumerate(_SIZES)},
         "dirty_words": dirty,
