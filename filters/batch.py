@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.characters import count_characters
+from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
@@ -15,7 +15,7 @@ from kernels.segments import counts_of, range_sums
 from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
-from kernels.words import Spelling, Words, folded_words, token_spelling
+from kernels.words import Spelling, folded_spelling, token_spelling
 
 __all__ = ["Batch", "ratio", "sums"]
 
@@ -50,9 +50,9 @@ class Batch:
         return tokens(self.texts)
 
     @cached_property
-    def words(self) -> Words:
-        """The same tokens with a hash of each under case folding; ``found`` is cheaper where the hash is not needed."""
-        return folded_words(self.texts, self.found)
+    def folded(self) -> NDArray[np.uint64]:
+        """A hash of each token's spelling under case folding."""
+        return folded_spelling(self.texts, self.found, self.spelling)
 
     @cached_property
     def spelling(self) -> Spelling:
@@ -112,16 +112,14 @@ class Batch:
         return spaced_tokens(self.texts, self.spaced_ranges)
 
     @cached_property
-    def line_characters(self) -> NDArray[np.int64]:
-        """Characters of each of ``lines`` by what they are, columns as ``kernels.characters.Counted``."""
-        return count_characters(self.texts, self.lines.starts, self.lines.ends)
+    def line_characters(self) -> LineCharacters:
+        """Characters of each text and of each of ``lines`` by what they are."""
+        return line_characters(self.texts, self.lines)
 
     @cached_property
     def characters(self) -> NDArray[np.int64]:
-        """The same of each text; newlines are left out."""
-        before = np.zeros((len(self.line_characters) + 1, self.line_characters.shape[1]), np.int64)
-        np.cumsum(self.line_characters, axis=0, out=before[1:])
-        return before[self.lines.offsets[1:]] - before[self.lines.offsets[:-1]]
+        """Those of each text, columns as ``kernels.characters.Counted``; newlines are left out."""
+        return self.line_characters.texts
 
     @cached_property
     def word_runs(self) -> Runs:

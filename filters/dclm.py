@@ -26,9 +26,10 @@ from filters.gopher import STOP_WORDS
 from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
+from kernels.lines import inner_lines, repeated
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
-from kernels.repeated_lines import repeated_parts
+from kernels.segments import range_sums_where
 from kernels.spaced import spelling_hash
 from kernels.words import WORD
 
@@ -54,10 +55,12 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     line_count = sums(some, lines.offsets)
     bullets = some & begins_with(texts, lines.inner_starts, lines.inner_ends, ("●", "•", "*", "-"))
     ellipses = some & ends_with(texts, lines.inner_starts, lines.inner_ends, ("...", ". . .", "…"))
-    by_line = repeated_parts(texts, lines.offsets, lines.inner_starts, lines.inner_ends)
+    by_line = repeated(lines.offsets, *inner_lines(texts, lines), some)
     paragraphs = batch.paragraphs
-    by_paragraph = repeated_parts(texts, paragraphs.offsets, paragraphs.inner_starts, paragraphs.inner_ends)
-    chars = sums(np.where(batch.words.kinds == WORD, batch.spelling.chars, 0), batch.words.offsets)
+    by_paragraph = repeated(
+        paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
+    )
+    chars = range_sums_where(batch.spelling.chars, batch.found.kinds, WORD, batch.found.offsets)
     found = batch.word_runs
     return {
         "words": batch.word_counts,

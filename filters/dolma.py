@@ -28,11 +28,11 @@ from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
+from kernels.lines import repeated
 from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.periods import longest_period
 from kernels.phrases import begins_with, ends_with
-from kernels.repeated_lines import repeated_parts
 from kernels.spaced import medians, spelling_hash
 
 __all__ = ["FAMILY", "RULES"]
@@ -73,7 +73,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     line_count = sums(some, lines.offsets) + opens + closes
     bullets = begins_with(texts, lines.starts, lines.ends, ("*", "-"))
     ellipses = ends_with(texts, lines.starts, lines.ends, ("…",))
-    by_line = repeated_parts(texts, lines.offsets, lines.starts, lines.ends)
+    by_line = repeated(lines.offsets, lines.hashes, lines.chars, lines.ends > lines.starts)
     return {
         "words": count,
         "median_word_length": medians(tokens.offsets, tokens.chars),
@@ -89,7 +89,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
             f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, sizes.index(n)], found.total[:, sizes.index(n)])
             for n in _DUPLICATE
         },
-        "periodic_repeats": longest_period(batch.words.offsets, batch.words.hashes, _PERIOD),
+        "periodic_repeats": longest_period(batch.found.offsets, batch.folded, _PERIOD),
     }
 
 

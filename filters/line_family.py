@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import filters
 from filters.rule import is_line_signal
-from kernels.line_characters import LineCharacters, line_characters
+from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.phrases import phrase_lines
 from kernels.spaced import SpacedWords, spaced_ranges, spaced_words
@@ -56,7 +56,7 @@ class LineBatch:
 
     @cached_property
     def characters(self) -> LineCharacters:
-        """Upper-case letters and digits of each line."""
+        """Upper-case letters, digits and white space of each line."""
         return line_characters(self.texts, self.lines)
 
 

@@ -37,10 +37,10 @@ _SIZES: Final = (5, 10)
 
 
 def _measure(batch: Batch, bits: NDArray[np.float64] | None = None) -> Mapping[str, NDArray[Any]]:
-    words = batch.words
-    covered = runs(words.offsets, words.hashes, np.ones(len(words.hashes), np.int64), _SIZES).covered
-    dirty = count_known_runs(words.offsets, words.hashes, naughty_runs())
-    far = divergence(batch.texts, batch.found, batch.spelling.hashes, own_reference() if bits is None else bits)
+    found, folded = batch.found, batch.folded
+    covered = runs(found.offsets, folded, np.ones(len(folded), np.int64), _SIZES).covered
+    dirty = count_known_runs(found.offsets, folded, naughty_runs())
+    far = divergence(batch.texts, found, batch.spelling.hashes, own_reference() if bits is None else bits)
     return {
         **{f"covered_{n}_gram_ratio": ratio(covered[:, column], batch.tokens) for column, n in enumerate(_SIZES)},
         "dirty_words": dirty,

@@ -22,11 +22,11 @@ from filters import gopher
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.characters import Counted
 from kernels.counters import counter_lines
 from kernels.lines import Lines
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.phrases import begins_with, ends_with
+from kernels.segments import counts_until
 from kernels.tokens import WORD, Tokens
 
 __all__ = ["COUNTERS", "FAMILY", "RULES", "words_of_lines"]
@@ -44,9 +44,7 @@ _ANYWHERE: Final = (PhraseGroup(("items in cart",), fold=True),)
 
 def words_of_lines(found: Tokens, lines: Lines) -> NDArray[np.int64]:
     """Words of each line, without punctuation and symbols."""
-    before = np.zeros(len(found.starts) + 1, np.int64)
-    np.cumsum(found.kinds == WORD, out=before[1:])
-    return before[np.searchsorted(found.starts, lines.ends)] - before[np.searchsorted(found.starts, lines.starts)]
+    return counts_until(found.kinds, WORD, found.starts, lines.ends)
 
 
 def _lines(batch: Batch) -> dict[str, NDArray[Any]]:
@@ -55,8 +53,8 @@ def _lines(batch: Batch) -> dict[str, NDArray[Any]]:
     words = words_of_lines(batch.found, lines)
     short = words <= _PATTERN_WORDS
     return {
-        "uppercase_ratio": ratio(characters[:, Counted.UPPER], lines.chars),
-        "digit_ratio": ratio(characters[:, Counted.DIGITS], lines.chars - characters[:, Counted.SPACES]),
+        "uppercase_ratio": ratio(characters.upper, lines.chars),
+        "digit_ratio": ratio(characters.digits, lines.chars - characters.spaces),
         "counter": counter_lines(texts, starts, ends, COUNTERS),
         "words": words,
         "cut_words": short

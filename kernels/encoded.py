@@ -69,29 +69,28 @@ def encoded_data(batch: TextBatch) -> Encoded:
 def _hex_mask(data, base) -> Any:
     at = last_block(base, len(data))
     mask = mask_between(data, at, 48, 57) | mask_between(data, at, 65, 70) | mask_between(data, at, 97, 102)
-    return mask >> np.uint64(base - at)
+    return mask >> np.uint64(min(base - at, 63))  # a shift by 64 means nothing
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _word_mask(data, base) -> Any:
     at = last_block(base, len(data))
     mask = mask_between(data, at, 48, 57) | mask_between(data, at, 65, 90) | mask_between(data, at, 97, 122)
-    return (mask | mask_equal(data, at, 95) | mask_between(data, at, 128, 255)) >> np.uint64(base - at)
+    return (mask | mask_equal(data, at, 95) | mask_between(data, at, 128, 255)) >> np.uint64(min(base - at, 63))
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _base64_mask(data, base) -> Any:
     at = last_block(base, len(data))
     mask = mask_between(data, at, 47, 57) | mask_between(data, at, 65, 90) | mask_between(data, at, 97, 122)
-    return (mask | mask_equal(data, at, 43) | mask_equal(data, at, 61) | mask_equal(data, at, 10)) >> np.uint64(
-        base - at
-    )
+    mask |= mask_equal(data, at, 43) | mask_equal(data, at, 61) | mask_equal(data, at, 10)
+    return mask >> np.uint64(base - at)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _byte_mask(data, base, byte) -> Any:
     at = last_block(base, len(data))
-    return mask_equal(data, at, byte) >> np.uint64(base - at)
+    return mask_equal(data, at, byte) >> np.uint64(min(base - at, 63))
 
 
 @njit(cache=True, nogil=True)

@@ -26,7 +26,7 @@ from kernels.strings import TextBatch
 from kernels.unicode import TERMINAL, UNIT_PROPERTIES, ascii_units, decode_part, unicode_tables
 from kernels.words import mix_end, mix_step
 
-__all__ = ["LineRule", "Lines", "characters_between", "duplicates", "lines"]
+__all__ = ["InnerLines", "LineRule", "Lines", "Repeated", "characters_between", "inner_lines", "lines", "repeated"]
 
 LineRule = Literal["newline", "unicode", "paragraph"]
 
@@ -52,6 +52,24 @@ class Lines(NamedTuple):
     terminal: NDArray[np.bool_]  # the last code point ends a sentence (Unicode Sentence_Terminal)
 
 
+class InnerLines(NamedTuple):
+    """Lines without the white space at either end."""
+
+    hashes: NDArray[np.uint64]  # of the bytes
+    chars: NDArray[np.int64]  # code points
+
+
+class Repeated(NamedTuple):
+    """Lines of each text that count, and those of them that are equal to another."""
+
+    parts: NDArray[np.int64]
+    chars: NDArray[np.int64]  # code points
+    later: NDArray[np.int64]  # equal to one before
+    later_chars: NDArray[np.int64]
+    copies: NDArray[np.int64]  # equal to another: the first ones too
+    copy_chars: NDArray[np.int64]
+
+
 def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = None) -> Lines:
     r"""Split every text of the batch.
 
@@ -74,14 +92,26 @@ def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = No
     return Lines(bounds, starts, ends, *_read_new_lines(data, starts, ends, tables, known))
 
 
-def duplicates(found: Lines, considered: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lines of each text that are equal to one before them in it: (how many, their code points).
+def repeated(
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    chars: NDArray[np.int64],
+    considered: NDArray[np.bool_],
+) -> Repeated:
+    """Count the lines or paragraphs of each text that are equal to another of it.
 
     Args:
-        found: the lines.
+        offsets: the texts' ranges of lines.
+        hashes: of the lines.
+        chars: code points of the lines.
         considered: which lines count at all, one flag a line.
     """
-    return _duplicates(found.offsets, found.hashes, found.chars, considered)
+    return Repeated(*_repeated(offsets, hashes, chars, considered))
+
+
+def inner_lines(batch: TextBatch, found: Lines) -> InnerLines:
+    """The lines without the white space at either end."""
+    return InnerLines(*_inner(at_least_a_block(batch.data), found))
 
 
 @njit(cache=True, nogil=True)
@@ -239,7 +269,7 @@ def _may_be_space(byte) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _duplicates(offsets, hashes, chars, considered) -> Any:
+def _repeated(offsets, hashes, chars, considered) -> Any:
     n = len(offsets) - 1
     longest = np.int64(0)
     for i in range(n):
@@ -248,8 +278,13 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
     while size < 2 * longest:
         size *= 2
     seen = np.zeros(size, np.uint64)
-    counts = np.zeros(n, np.int64)
-    repeated = np.zeros(n, np.int64)
+    alone = np.zeros(size, np.bool_)  # whether the one that is seen has no copy so far
+    parts = np.zeros(n, np.int64)
+    whole = np.zeros(n, np.int64)
+    later = np.zeros(n, np.int64)
+    later_chars = np.zeros(n, np.int64)
+    copies = np.zeros(n, np.int64)
+    copy_chars = np.zeros(n, np.int64)
     for i in range(n):
         size = 4
         while size < 2 * (offsets[i + 1] - offsets[i]):
@@ -259,15 +294,38 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
         for k in range(offsets[i], offsets[i + 1]):
             if not considered[k]:
                 continue
+            parts[i] += 1
+            whole[i] += chars[k]
             key = hashes[k] | np.uint64(1)  # 0 marks a free place
             slot = (key >> np.uint64(1)) & mask
             while seen[slot] != 0 and seen[slot] != key:
                 slot = (slot + np.uint64(1)) & mask
-            if seen[slot] == key:
-                counts[i] += 1
-                repeated[i] += chars[k]
-            seen[slot] = key
-    return counts, repeated
+            if seen[slot] == 0:
+                seen[slot] = key
+                alone[slot] = True
+                continue
+            later[i] += 1
+            later_chars[i] += chars[k]
+            copies[i] += 2 if alone[slot] else 1  # then the one before is a copy as well
+            copy_chars[i] += 2 * chars[k] if alone[slot] else chars[k]
+            alone[slot] = False
+    return parts, whole, later, later_chars, copies, copy_chars
+
+
+@njit(cache=True, nogil=True)
+def _inner(data, found) -> Any:
+    hashes = np.empty(len(found.starts), np.uint64)
+    chars = np.empty(len(found.starts), np.int64)
+    for k in range(len(found.starts)):
+        start = found.inner_starts[k]
+        end = found.inner_ends[k]
+        if start == found.starts[k] and end == found.ends[k]:
+            hashes[k] = found.hashes[k]
+            chars[k] = found.chars[k]
+        else:
+            hashes[k] = _hash_of_bytes(data, start, end)
+            chars[k] = characters_between(data, start, end)
+    return hashes, chars
 
 
 @njit(cache=True, nogil=True)

@@ -61,6 +61,7 @@ __all__ = [
     "WORD",
     "Spelling",
     "Words",
+    "folded_spelling",
     "folded_words",
     "spelled_words",
     "token_hashes",
@@ -134,6 +135,16 @@ def token_spelling(batch: TextBatch, found: Tokens) -> Spelling:
     return Spelling(hashes, chars, found.alphabetic, found.terminal)
 
 
+def folded_spelling(batch: TextBatch, found: Tokens, spelled: Spelling) -> NDArray[np.uint64]:
+    """Hash of each token under case folding, without what is invisible in it; of the same tokens as ``Words.hashes``.
+
+    It is that of ``Spelling.hashes`` for the token as it would be spelled then: most tokens are spelled so already. It
+    is cheaper than that of ``Words``, which is kept in files and so must stay as it is.
+    """
+    tables = unicode_tables()
+    return _folded_spelling(at_least_a_block(batch.data), found.starts, found.ends, spelled.hashes, tables)
+
+
 def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     """The entries that tokens have in ``Spelling.hashes``."""
     encoded = [token.encode() for token in tokens]
@@ -193,6 +204,62 @@ def _spelling(data, starts, ends) -> Any:
         hashes[k] = mix_end(mix_step(state, word))
         chars[k] = ends[k] - starts[k] - continuations - _continuations(word)
     return hashes, chars
+
+
+@njit(cache=True, nogil=True)
+def _folded_bytes(data, start, end, tables, ascii_table) -> Any:
+    """The token's characters under case folding, without those that are invisible, as UTF-8."""
+    units = np.empty(end - start, np.uint32)
+    folded = np.zeros(4 * (end - start) + 128, np.uint8)
+    size = 0
+    for number in range(decode_part(data, start, end, tables, ascii_table, units)):
+        if units[number] & UNIT_CLASS == _FORMAT:
+            continue
+        code = np.int64(units[number] & UNIT_CODE_MASK)
+        if code < 0x80:
+            folded[size] = code
+            size += 1
+            continue
+        length = 2 if code < 0x800 else (3 if code < 0x10000 else 4)
+        for place in range(length - 1, 0, -1):
+            folded[size + place] = 0x80 | (code & 0x3F)
+            code >>= 6
+        folded[size] = (0xF00 >> length) & 0xFF | code
+        size += length
+    return folded, size
+
+
+@njit(cache=True, nogil=True)
+def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
+    hashes = np.empty(len(starts), np.uint64)
+    ascii_table = ascii_units(tables)
+    limit = len(data) - 8
+    low = np.zeros(1, np.int64)
+    high = np.zeros(1, np.int64)
+    for k in range(len(starts)):
+        changed = high_bits = np.uint64(0)
+        at = starts[k]
+        size = ends[k] - at
+        while True:
+            word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
+            if size < 8:
+                word &= _ALL >> np.uint64(64 - 8 * size)
+            changed |= word ^ case_folded(word)
+            high_bits |= word & _TOPS
+            if size <= 8:
+                break
+            at += 8
+            size -= 8
+        if changed | high_bits == 0:
+            hashes[k] = spelled[k]
+            continue
+        if high_bits == 0 and ends[k] - starts[k] <= 8:
+            hashes[k] = mix_end(mix_step(_SEED, case_folded(word)))
+            continue
+        folded, size = _folded_bytes(data, starts[k], ends[k], tables, ascii_table)
+        high[0] = size
+        hashes[k] = _spelling(folded, low, high)[0][0]
+    return hashes
 
 
 @njit(cache=True, nogil=True, inline="always")
