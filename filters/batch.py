@@ -11,7 +11,7 @@ from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
-from kernels.segments import counts_of, range_sums
+from kernels.segments import chosen, counts_of, range_sums
 from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
@@ -124,10 +124,10 @@ class Batch:
     @cached_property
     def word_runs(self) -> Runs:
         """Repeated runs of 2 to 10 words, punctuation and symbols apart."""
-        chosen = self.found.kinds == WORD
+        hashes, chars = chosen(self.found.kinds, WORD, self.spelling.hashes, self.spelling.chars)
         offsets = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.word_counts, out=offsets[1:])
-        return runs(offsets, self.spelling.hashes[chosen], self.spelling.chars[chosen], range(2, 11))
+        return runs(offsets, hashes, chars, range(2, 11))
 
 
 def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -113,45 +113,57 @@ def _perhaps_repeated(grams, where, candidates, marks) -> Any:
 
     Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all.
     """
-    size = 64
-    while size < 6 * candidates:
-        size *= 2
-    marks[:size] = 0
-    mask = np.uint64(size - 1)
-    for k in range(candidates):
-        place = (grams[k] >> _HIGH) & mask
-        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
-    kept = 0
+    _mark(grams, candidates, marks)
+    mask = np.uint64(len(marks) - 1)
+    kept = np.uint64(0)
     for k in range(candidates):
         gram = grams[k]
         where[kept] = where[k]
         grams[kept] = gram
-        kept += marks[(gram >> _HIGH) & mask] > 1
-    return kept
+        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
+    return np.int64(kept)
 
 
 @njit(cache=True, nogil=True)
-def _first_candidates(hashes, first, count, n, grams, where, marks) -> Any:
+def _mark(grams, count, marks) -> Any:
+    marks[:] = 0
+    mask = np.uint64(len(marks) - 1)
+    for k in range(count):
+        place = (grams[k] >> _HIGH) & mask
+        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
+
+
+@njit(cache=True, nogil=True)
+def _first_candidates(hashes, n, grams, where, marks) -> Any:
     """The same for all runs of n tokens of a text."""
-    size = 64
-    while size < 6 * count:
-        size *= 2
-    marks[:size] = 0
-    mask = np.uint64(size - 1)
-    for k in range(count - n + 1):
-        value = hashes[first + k]
-        for j in range(1, n):
-            value = value * _MULTIPLIER + hashes[first + k + j]
-        grams[k] = value
-        place = (value >> _HIGH) & mask
-        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)
-    kept = 0
-    for k in range(count - n + 1):
+    count = len(hashes) - n + 1
+    if n == 2:
+        for k in range(count):
+            grams[k] = hashes[k] * _MULTIPLIER + hashes[k + 1]
+    else:
+        for k in range(count):
+            value = hashes[k]
+            for j in range(1, n):
+                value = value * _MULTIPLIER + hashes[k + j]
+            grams[k] = value
+    _mark(grams, count, marks)
+    mask = np.uint64(len(marks) - 1)
+    kept = np.uint64(0)
+    for k in range(count):
         gram = grams[k]
         where[kept] = k
         grams[kept] = gram
-        kept += marks[(gram >> _HIGH) & mask] > 1
-    return kept
+        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
+    return np.int64(kept)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _marks_for(candidates) -> Any:
+    """How many marks keep most runs apart: a power of two."""
+    size = 64
+    while size < 6 * candidates:
+        size *= 2
+    return size
 
 
 @njit(cache=True, nogil=True)
@@ -216,10 +228,7 @@ def _runs(offsets, hashes, chars, sizes) -> Any:
     longest = np.int64(0)
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    size = 64
-    while size < 6 * longest:
-        size *= 2
-    marks = np.empty(size, np.uint8)
+    marks = np.empty(_marks_for(longest), np.uint8)
     size = 16
     while size < 2 * longest:
         size *= 2
@@ -234,19 +243,24 @@ def _runs(offsets, hashes, chars, sizes) -> Any:
     for i in range(texts):
         first = offsets[i]
         count = offsets[i + 1] - first
+        length = np.int64(0)
+        widths = chars[first : first + count]
         for k in range(count):
-            lengths[k + 1] = lengths[k] + chars[first + k]
+            length += widths[k]
+            lengths[k + 1] = length
         candidates = np.int64(0)
         for column in range(len(sizes)):
             n = sizes[column]
             if count < n:
                 break
             if column == 0:
-                candidates = _first_candidates(hashes, first, count, n, grams, where, marks)
+                candidates = _first_candidates(
+                    hashes[first : first + count], n, grams, where, marks[: _marks_for(count)]
+                )
             elif candidates:
                 before = sizes[column - 1]
                 candidates = _lengthened(hashes, first, count, before, n - before, grams, where, candidates)
-                candidates = _perhaps_repeated(grams, where, candidates, marks)
+                candidates = _perhaps_repeated(grams, where, candidates, marks[: _marks_for(candidates)])
             most = np.int64(1)
             if candidates:
                 most, found[3, i, column] = _numbered(

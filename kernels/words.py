@@ -207,12 +207,10 @@ def _spelling(data, starts, ends) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _folded_bytes(data, start, end, tables, ascii_table) -> Any:
-    """The token's characters under case folding, without those that are invisible, as UTF-8."""
-    units = np.empty(end - start, np.uint32)
-    folded = np.zeros(4 * (end - start) + 128, np.uint8)
+def _folded_bytes(units, count, folded) -> Any:
+    """Write the characters under case folding, without those that are invisible, as UTF-8; how many bytes they are."""
     size = 0
-    for number in range(decode_part(data, start, end, tables, ascii_table, units)):
+    for number in range(count):
         if units[number] & UNIT_CLASS == _FORMAT:
             continue
         code = np.int64(units[number] & UNIT_CODE_MASK)
@@ -226,7 +224,20 @@ def _folded_bytes(data, start, end, tables, ascii_table) -> Any:
             code >>= 6
         folded[size] = (0xF00 >> length) & 0xFF | code
         size += length
-    return folded, size
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _hash_of_token(data, start, end) -> Any:
+    """The hash that ``_spelling`` gives one token."""
+    limit = len(data) - 8
+    state = _SEED
+    while True:
+        word = load_word(data, min(start, limit)) >> np.uint64(8 * max(start - limit, 0))
+        if end - start <= 8:
+            return mix_end(mix_step(state, word & (_ALL >> np.uint64(64 - 8 * (end - start)))))
+        state = mix_step(state, word)
+        start += 8
 
 
 @njit(cache=True, nogil=True)
@@ -234,10 +245,10 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
     hashes = np.empty(len(starts), np.uint64)
     ascii_table = ascii_units(tables)
     limit = len(data) - 8
-    low = np.zeros(1, np.int64)
-    high = np.zeros(1, np.int64)
+    units = np.empty(64, np.uint32)
+    folded = np.zeros(4 * 64 + 8, np.uint8)
     for k in range(len(starts)):
-        changed = high_bits = np.uint64(0)
+        changed = high = np.uint64(0)
         at = starts[k]
         size = ends[k] - at
         while True:
@@ -245,20 +256,28 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
             if size < 8:
                 word &= _ALL >> np.uint64(64 - 8 * size)
             changed |= word ^ case_folded(word)
-            high_bits |= word & _TOPS
+            high |= word
             if size <= 8:
                 break
             at += 8
             size -= 8
-        if changed | high_bits == 0:
-            hashes[k] = spelled[k]
+        hashes[k] = spelled[k]
+        if changed | (high & _TOPS) == 0:
             continue
-        if high_bits == 0 and ends[k] - starts[k] <= 8:
+        start = starts[k]
+        size = ends[k] - start
+        if high & _TOPS == 0 and size <= 8:
             hashes[k] = mix_end(mix_step(_SEED, case_folded(word)))
             continue
-        folded, size = _folded_bytes(data, starts[k], ends[k], tables, ascii_table)
-        high[0] = size
-        hashes[k] = _spelling(folded, low, high)[0][0]
+        if size > len(units):
+            units = np.empty(size, np.uint32)
+            folded = np.zeros(4 * size + 8, np.uint8)
+        length = _folded_bytes(units, decode_part(data, start, ends[k], tables, ascii_table, units), folded)
+        same = length == size
+        for place in range(min(length, size)):
+            same &= folded[place] == data[start + place]
+        if not same:
+            hashes[k] = _hash_of_token(folded, 0, length)
     return hashes
 
 
