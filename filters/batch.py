@@ -7,14 +7,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.characters import count_characters
-from kernels.coverage import Runs, runs
-from kernels.lines import Lines, SpacedWords, lines, spaced_words
-from kernels.segments import counts_of, range_sums
-from kernels.spaced import SpacedTokens, spaced_tokens
+from kernels.characters import LineCharacters, line_characters
+from kernels.lines import Lines, lines
+from kernels.ngrams import Runs, runs
+from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.segments import chosen, counts_of, range_sums
+from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
-from kernels.words import Spelling, Words, folded_words, token_spelling
+from kernels.words import Spelling, folded_spelling, token_spelling
 
 __all__ = ["Batch", "ratio", "sums"]
 
@@ -22,13 +23,26 @@ __all__ = ["Batch", "ratio", "sums"]
 class Batch:
     """Texts and the parts that the kernels find in them."""
 
-    def __init__(self, texts: TextBatch) -> None:
-        """Take the texts; nothing is computed yet."""
+    def __init__(self, texts: TextBatch, phrases: tuple[PhraseGroup, ...] = ()) -> None:
+        """Take the texts, and the phrases that will be asked for; nothing is computed yet."""
         self.texts = texts
+        self._phrases = phrases
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts.offsets) - 1
+
+    def occurrences(self, group: PhraseGroup) -> NDArray[np.int64]:
+        """How often the phrases of a group occur in each text, as ``kernels.occurrences.count_occurrences``."""
+        starts, ends = self.texts.offsets[:-1], self.texts.offsets[1:]
+        if group not in self._phrases:
+            return count_occurrences(self.texts, starts, ends, finder((group,)))[:, 0]
+        return self._occurrences[:, self._phrases.index(group)]
+
+    @cached_property
+    def _occurrences(self) -> NDArray[np.int64]:
+        """The same of all groups that the families named, in one walk."""
+        return count_occurrences(self.texts, self.texts.offsets[:-1], self.texts.offsets[1:], finder(self._phrases))
 
     @cached_property
     def found(self) -> Tokens:
@@ -36,9 +50,9 @@ class Batch:
         return tokens(self.texts)
 
     @cached_property
-    def words(self) -> Words:
-        """The same tokens with a hash of each under case folding; ``found`` is cheaper where the hash is not needed."""
-        return folded_words(self.texts, self.found)
+    def folded(self) -> NDArray[np.uint64]:
+        """A hash of each token's spelling under case folding."""
+        return folded_spelling(self.texts, self.found, self.spelling)
 
     @cached_property
     def spelling(self) -> Spelling:
@@ -85,32 +99,35 @@ class Batch:
     @cached_property
     def spaced_lines(self) -> SpacedWords:
         """Words between white space of each of ``lines``."""
-        return spaced_words(self.texts, self.lines)
+        return spaced_words(self.texts, self.spaced_ranges, self.lines)
+
+    @cached_property
+    def spaced_ranges(self) -> SpacedRanges:
+        """Where the words between white space of each text are; cheaper than ``spaced`` where that is enough."""
+        return spaced_ranges(self.texts)
 
     @cached_property
     def spaced(self) -> SpacedTokens:
         """Words between white space of each text."""
-        return spaced_tokens(self.texts)
+        return spaced_tokens(self.texts, self.spaced_ranges)
 
     @cached_property
-    def line_characters(self) -> NDArray[np.int64]:
-        """Characters of each of ``lines`` by what they are, columns as ``kernels.characters.Counted``."""
-        return count_characters(self.texts, self.lines.starts, self.lines.ends)
+    def line_characters(self) -> LineCharacters:
+        """Characters of each text and of each of ``lines`` by what they are."""
+        return line_characters(self.texts, self.lines)
 
     @cached_property
     def characters(self) -> NDArray[np.int64]:
-        """The same of each text; newlines are left out."""
-        before = np.zeros((len(self.line_characters) + 1, self.line_characters.shape[1]), np.int64)
-        np.cumsum(self.line_characters, axis=0, out=before[1:])
-        return before[self.lines.offsets[1:]] - before[self.lines.offsets[:-1]]
+        """Those of each text, columns as ``kernels.characters.Counted``; newlines are left out."""
+        return self.line_characters.texts
 
     @cached_property
     def word_runs(self) -> Runs:
         """Repeated runs of 2 to 10 words, punctuation and symbols apart."""
-        chosen = self.found.kinds == WORD
+        hashes, chars = chosen(self.found.kinds, WORD, self.spelling.hashes, self.spelling.chars)
         offsets = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.word_counts, out=offsets[1:])
-        return runs(offsets, self.spelling.hashes[chosen], self.spelling.chars[chosen], range(2, 11))
+        return runs(offsets, hashes, chars, range(2, 11))
 
 
 def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

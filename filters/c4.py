@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.lines import spaced_words
 from kernels.phrases import phrase_lines
 from kernels.sentences import sentence_counts
+from kernels.spaced import spaced_words
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -33,7 +33,7 @@ _POLICY: Final = ("terms of use", "privacy policy", "cookie policy", "uses cooki
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     lines = batch.unicode_lines
     count = np.diff(lines.offsets)
-    spaced = spaced_words(batch.texts, lines)
+    spaced = spaced_words(batch.texts, batch.spaced_ranges, lines)
     present = phrase_lines(batch.texts, lines, ["lorem ipsum", "javascript", "{", *_POLICY])
     long_word = spaced.longest > _LONGEST_WORD
     short = ~long_word & (spaced.counts < _FEWEST_WORDS)

@@ -25,11 +25,13 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
 from kernels.known_runs import count_known, known_hashes
+from kernels.lines import inner_lines, repeated
+from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
-from kernels.repeated_lines import repeated_parts
-from kernels.words import WORD, spelling_hash
+from kernels.segments import range_sums_where
+from kernels.spaced import spelling_hash
+from kernels.words import WORD
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -38,9 +40,7 @@ _DUPLICATE: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 _SIZES: Final = tuple(range(2, 11))  # those of Batch.word_runs
 
 
-@cache
-def _symbols() -> Automaton:
-    return automaton([["#", "...", ". . .", "…"]], fold=False)
+_SYMBOLS: Final = PhraseGroup(("#", "...", ". . .", "…"))
 
 
 @cache
@@ -50,21 +50,22 @@ def _stop_words() -> NDArray[np.uint64]:
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
-    starts, ends = texts.offsets[:-1], texts.offsets[1:]
     count = np.diff(tokens.offsets)
     some = lines.inner_ends > lines.inner_starts
     line_count = sums(some, lines.offsets)
     bullets = some & begins_with(texts, lines.inner_starts, lines.inner_ends, ("●", "•", "*", "-"))
     ellipses = some & ends_with(texts, lines.inner_starts, lines.inner_ends, ("...", ". . .", "…"))
-    by_line = repeated_parts(texts, lines.offsets, lines.inner_starts, lines.inner_ends)
+    by_line = repeated(lines.offsets, *inner_lines(texts, lines), some)
     paragraphs = batch.paragraphs
-    by_paragraph = repeated_parts(texts, paragraphs.offsets, paragraphs.inner_starts, paragraphs.inner_ends)
-    chars = sums(np.where(batch.words.kinds == WORD, batch.spelling.chars, 0), batch.words.offsets)
+    by_paragraph = repeated(
+        paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
+    )
+    chars = range_sums_where(batch.spelling.chars, batch.found.kinds, WORD, batch.found.offsets)
     found = batch.word_runs
     return {
         "words": batch.word_counts,
         "mean_word_length": ratio(sums(tokens.chars, tokens.offsets), count),
-        "symbol_ratio": ratio(count_groups(texts, starts, ends, _symbols())[:, 0], count),
+        "symbol_ratio": ratio(batch.occurrences(_SYMBOLS), count),
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_count),
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
@@ -73,7 +74,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, by_line.chars),
         "duplicate_paragraph_ratio": ratio(by_paragraph.copies, by_paragraph.parts),
         "duplicate_paragraph_char_ratio": ratio(by_paragraph.copy_chars, by_paragraph.chars),
-        **{f"top_{n}_gram_char_ratio": ratio(found.top_longest[:, _SIZES.index(n)], chars) for n in _TOP},
+        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.longest)[:, _SIZES.index(n)], chars) for n in _TOP},
         **{f"duplicate_{n}_gram_char_ratio": ratio(found.covered[:, _SIZES.index(n)], chars) for n in _DUPLICATE},
     }
 
@@ -99,6 +100,7 @@ FAMILY = Family(
         },
     },
     _measure,
+    phrases=(_SYMBOLS,),
 )
 
 RULES = (

@@ -8,7 +8,6 @@ share of apologetic samples and does not drop them all, so that rule only tags.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio
 from filters.family import Family
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
 from kernels.characters import Counted
+from kernels.occurrences import PhraseGroup
 
 __all__ = ["APOLOGIES", "FAMILY", "RULES"]
 
@@ -31,14 +30,11 @@ APOLOGIES: Final = (
 """Lower case; any case counts."""
 
 
-@cache
-def _apologies() -> Automaton:
-    return automaton([APOLOGIES], fold=True)
+_APOLOGIES: Final = PhraseGroup(APOLOGIES, fold=True)
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
-    offsets = batch.texts.offsets
-    apologies = count_groups(batch.texts, offsets[:-1], offsets[1:], _apologies())[:, 0]
+    apologies = batch.occurrences(_APOLOGIES)
     return {
         "emoji": batch.characters[:, Counted.EMOJI],
         "emoji_ratio": ratio(batch.characters[:, Counted.EMOJI], batch.tokens),
@@ -58,6 +54,7 @@ FAMILY = Family(
         "apology_ratio": "such phrases for each word",
     },
     _measure,
+    phrases=(_APOLOGIES,),
 )
 
 RULES = (

@@ -27,13 +27,13 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
-from kernels.coverage import longest_period, runs
 from kernels.known_runs import count_known, known_hashes
+from kernels.lines import repeated
+from kernels.ngrams import runs
+from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.periods import longest_period
 from kernels.phrases import begins_with, ends_with
-from kernels.repeated_lines import repeated_parts
-from kernels.spaced import medians
-from kernels.words import spelling_hash
+from kernels.spaced import medians, spelling_hash
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -43,14 +43,10 @@ _ENDS: Final = (".", "?", "!", '"')
 _PERIOD: Final = 13  # tokens
 
 
-@cache
-def _symbols() -> Automaton:
-    return automaton([["#", "…"]], fold=False)
-
-
-@cache
-def _marks() -> Automaton:
-    return automaton([["{"], ["lorem ipsum"], ["javascript"]], fold=True)
+_SYMBOLS: Final = (PhraseGroup(("#", "…")),)
+_CURLY: Final = PhraseGroup(("{",), fold=True)
+_LOREM: Final = PhraseGroup(("lorem ipsum",), fold=True)
+_JAVASCRIPT: Final = PhraseGroup(("javascript",), fold=True)
 
 
 @cache
@@ -66,7 +62,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens = batch.texts, batch.spaced
     count = np.diff(tokens.offsets)
     chars = sums(tokens.chars, tokens.offsets)
-    symbols = count_groups(texts, tokens.starts, tokens.ends, _symbols())[:, 0] > 0
+    symbols = count_occurrences(texts, tokens.starts, tokens.ends, finder(_SYMBOLS))[:, 0] > 0
     sizes = [*_TOP, *_DUPLICATE]
     found = runs(tokens.offsets, tokens.hashes, tokens.chars, sizes)
     # Lines between runs of newlines: the lines that are not empty, and an empty one at an end that is a newline.
@@ -77,7 +73,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     line_count = sums(some, lines.offsets) + opens + closes
     bullets = begins_with(texts, lines.starts, lines.ends, ("*", "-"))
     ellipses = ends_with(texts, lines.starts, lines.ends, ("…",))
-    by_line = repeated_parts(texts, lines.offsets, lines.starts, lines.ends)
+    by_line = repeated(lines.offsets, lines.hashes, lines.chars, lines.ends > lines.starts)
     return {
         "words": count,
         "median_word_length": medians(tokens.offsets, tokens.chars),
@@ -88,28 +84,26 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "duplicate_line_ratio": ratio(by_line.copies + 2 * (opens & closes), line_count),
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, chars),
-        **{f"top_{n}_gram_char_ratio": ratio(found.top[:, sizes.index(n)], chars) for n in _TOP},
+        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.first)[:, sizes.index(n)], chars) for n in _TOP},
         **{
             f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, sizes.index(n)], found.total[:, sizes.index(n)])
             for n in _DUPLICATE
         },
-        "periodic_repeats": longest_period(batch.words.offsets, batch.words.hashes, _PERIOD),
+        "periodic_repeats": longest_period(batch.found.offsets, batch.folded, _PERIOD),
     }
 
 
 def _c4(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
-    starts, ends = texts.offsets[:-1], texts.offsets[1:]
     count = np.diff(lines.offsets)
-    marks = count_groups(texts, starts, ends, _marks())
-    phrases = count_groups(texts, starts, ends, naughty_phrases())[:, 0]
     unfinished = ~ends_with(texts, lines.inner_starts, lines.inner_ends, _ENDS)
     few = batch.spaced_lines.counts < 3
     return {
-        "curly_brackets": marks[:, 0],
-        "lorem_ipsum": marks[:, 1],
-        "javascript": marks[:, 2],
-        "naughty_words": count_known(tokens.offsets, tokens.folded, naughty_hashes()) + phrases,
+        "curly_brackets": batch.occurrences(_CURLY),
+        "lorem_ipsum": batch.occurrences(_LOREM),
+        "javascript": batch.occurrences(_JAVASCRIPT),
+        "naughty_words": count_known(tokens.offsets, tokens.folded, naughty_hashes())
+        + batch.occurrences(naughty_phrases()),
         "unfinished_line_ratio": ratio(sums(unfinished, lines.offsets), count),
         "short_line_ratio": ratio(sums(few, lines.offsets), count),
     }
@@ -141,6 +135,7 @@ FAMILY = Family(
         "short_line_ratio": "share of lines of fewer than 3 words",
     },
     _measure,
+    phrases=(_CURLY, _LOREM, _JAVASCRIPT, naughty_phrases()),
 )
 
 RULES = (

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 import filters
 from filters.batch import Batch
 from filters.rule import Rule
+from kernels.occurrences import PhraseGroup
 
 __all__ = ["Family", "Measure", "families", "family", "presets", "rules"]
 
@@ -34,6 +35,7 @@ class Family:
         name: the module's name.
         signals: name of each signal (without the family) and what it says, with its unit.
         measure: a value for each text and signal, in any numeric type; must not depend on the other texts of the batch.
+        phrases: the groups of phrases that it asks the batch for: those of all families are looked for in one walk.
         with_reference: gives the same measure with a file that it goes by (a language model, a corpus's counts), read
             once; None for a family that knows of none.
     """
@@ -41,6 +43,7 @@ class Family:
     name: str
     signals: Mapping[str, str]
     measure: Measure
+    phrases: tuple[PhraseGroup, ...] = ()
     with_reference: Callable[[Path], Measure] | None = None
 
     def opened(self, reference: str | Path | None) -> Family:

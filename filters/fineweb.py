@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.lines import duplicates
+from kernels.lines import repeated
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -26,7 +26,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     lines = batch.lines
     considered = lines.inner_ends > lines.inner_starts  # lines that are not blank
     count = sums(considered, lines.offsets)
-    _, repeated_chars = duplicates(lines, considered)
+    repeated_chars = repeated(lines.offsets, lines.hashes, lines.chars, considered).later_chars
     return {
         "line_punctuation_ratio": ratio(sums(considered & lines.terminal, lines.offsets), count),
         "short_line_ratio": ratio(sums(considered & (lines.chars <= _SHORT_LINE), lines.offsets), count),

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.lines import duplicates
-from kernels.ngrams import repeats
+from kernels.lines import repeated
+from kernels.ngrams import runs
 from kernels.phrases import begins_with, count_phrases, ends_with
 from kernels.segments import range_sums_where
 from kernels.tokens import WORD
@@ -64,25 +64,28 @@ def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
     # that is a newline.
     lines = batch.lines
     considered = lines.chars > 0
-    repeated_lines, repeated_line_chars = duplicates(lines, considered)
+    by_line = repeated(lines.offsets, lines.hashes, lines.chars, considered)
     several = batch.newlines > 0
     opens = several & ~considered[lines.offsets[:-1]]
     closes = several & ~considered[lines.offsets[1:] - 1]
     line_counts = sums(considered, lines.offsets) + opens + closes
-    repeated_lines = repeated_lines + (opens & closes)
+    repeated_lines = by_line.later + (opens & closes)
 
     paragraphs = batch.paragraphs
-    repeated_paragraphs, repeated_paragraph_chars = duplicates(paragraphs, np.ones(len(paragraphs.starts), np.bool_))
+    every = np.ones(len(paragraphs.starts), np.bool_)
+    by_paragraph = repeated(paragraphs.offsets, paragraphs.hashes, paragraphs.chars, every)
 
     sizes = [*_TOP, *_DUPLICATE]
-    runs = repeats(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    found = runs(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    # Of the most frequent run the spaces between its tokens count, of those that came before they do not.
+    top = found.times * (found.first + (np.asarray(sizes) - 1) * (found.times > 0))
     return {
         "duplicate_line_ratio": ratio(repeated_lines, line_counts),
-        "duplicate_line_char_ratio": ratio(repeated_line_chars, batch.chars),
-        "duplicate_paragraph_ratio": ratio(repeated_paragraphs, np.diff(paragraphs.offsets)),
-        "duplicate_paragraph_char_ratio": ratio(repeated_paragraph_chars, batch.chars),
-        **{f"top_{n}_gram_char_ratio": ratio(runs.top[:, sizes.index(n)], batch.chars) for n in _TOP},
-        **{f"duplicate_{n}_gram_char_ratio": ratio(runs.duplicate[:, sizes.index(n)], batch.chars) for n in _DUPLICATE},
+        "duplicate_line_char_ratio": ratio(by_line.later_chars, batch.chars),
+        "duplicate_paragraph_ratio": ratio(by_paragraph.later, np.diff(paragraphs.offsets)),
+        "duplicate_paragraph_char_ratio": ratio(by_paragraph.later_chars, batch.chars),
+        **{f"top_{n}_gram_char_ratio": ratio(top[:, sizes.index(n)], batch.chars) for n in _TOP},
+        **{f"duplicate_{n}_gram_char_ratio": ratio(found.later[:, sizes.index(n)], batch.chars) for n in _DUPLICATE},
     }
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 import filters
 from filters.rule import is_line_signal
-from kernels.line_characters import LineCharacters, line_characters
-from kernels.lines import Lines, SpacedWords, lines, spaced_words
+from kernels.characters import LineCharacters, line_characters
+from kernels.lines import Lines, lines
 from kernels.phrases import phrase_lines
+from kernels.spaced import SpacedWords, spaced_ranges, spaced_words
 from kernels.strings import TextBatch
 
 __all__ = ["LineBatch", "LineFamily", "LineSignal", "line_families", "line_signals", "measure_lines"]
@@ -45,7 +46,7 @@ class LineBatch:
     @cached_property
     def words(self) -> SpacedWords:
         """Words between white space in each line."""
-        return spaced_words(self.texts, self.lines)
+        return spaced_words(self.texts, spaced_ranges(self.texts), self.lines)
 
     def phrases(self, phrases: tuple[str, ...]) -> NDArray[np.bool_]:
         """Which lines hold which phrase (see ``kernels.phrases.phrase_lines``), looked for once."""
@@ -55,7 +56,7 @@ class LineBatch:
 
     @cached_property
     def characters(self) -> LineCharacters:
-        """Upper-case letters and digits of each line."""
+        """Upper-case letters, digits and white space of each line."""
         return line_characters(self.texts, self.lines)
 
 

@@ -22,14 +22,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.batch import Batch, ratio, sums
+from filters.batch import Batch, ratio
 from filters.family import Family
 from filters.naughty import naughty_runs
 from filters.reference import load_reference, own_reference
 from filters.rule import Rule
-from kernels.coverage import covered_tokens
 from kernels.divergence import divergence
 from kernels.known_runs import count_known_runs
+from kernels.ngrams import runs
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -37,16 +37,12 @@ _SIZES: Final = (5, 10)
 
 
 def _measure(batch: Batch, bits: NDArray[np.float64] | None = None) -> Mapping[str, NDArray[Any]]:
-    words = batch.words
-    dirty = count_known_runs(words.offsets, words.hashes, naughty_runs())
-    far = divergence(batch.texts, words, own_reference() if bits is None else bits)
+    found, folded = batch.found, batch.folded
+    covered = runs(found.offsets, folded, np.ones(len(folded), np.int64), _SIZES).covered
+    dirty = count_known_runs(found.offsets, folded, naughty_runs())
+    far = divergence(batch.texts, found, batch.spelling.hashes, own_reference() if bits is None else bits)
     return {
-        **{
-            f"covered_{n}_gram_ratio": ratio(
-                sums(covered_tokens(words.offsets, words.hashes, n), words.offsets), batch.tokens
-            )
-            for n in _SIZES
-        },
+        **{f"covered_{n}_gram_ratio": ratio(covered[:, column], batch.tokens) for column, n in enumerate(_SIZES)},
         "dirty_words": dirty,
         "dirty_word_ratio": ratio(dirty, batch.word_counts),
         "token_divergence": far.relative,

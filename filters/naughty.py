@@ -12,9 +12,9 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.automaton import Automaton, automaton
 from kernels.known_runs import KnownRuns, known_hashes, known_runs
-from kernels.words import spelling_hash
+from kernels.occurrences import PhraseGroup
+from kernels.spaced import spelling_hash
 
 __all__ = ["naughty_hashes", "naughty_phrases", "naughty_runs", "naughty_words"]
 
@@ -39,6 +39,6 @@ def naughty_hashes() -> NDArray[np.uint64]:
 
 
 @cache
-def naughty_phrases() -> Automaton:
+def naughty_phrases() -> PhraseGroup:
     """The entries of several words."""
-    return automaton([[phrase for phrase in naughty_words() if " " in phrase]], fold=True)
+    return PhraseGroup(tuple(phrase for phrase in naughty_words() if " " in phrase), fold=True)

@@ -12,7 +12,6 @@ It was written for English pages. All is 0 for the empty text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio
 from filters.family import Family
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
 from kernels.characters import Counted
 from kernels.formulas import formulas
+from kernels.occurrences import PhraseGroup
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -39,19 +38,18 @@ leq cos eqref overline sin kappa hbox rightarrow varepsilon textit dagger big ot
 """
 
 
-@cache
-def _marks() -> Automaton:
-    return automaton([["\\" + command for command in _COMMANDS.split()], _KEYWORDS], fold=False)
+_LATEX: Final = PhraseGroup(tuple("\\" + command for command in _COMMANDS.split()))
+_MARKS: Final = PhraseGroup(_KEYWORDS)
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     texts = batch.texts
-    marks = count_groups(texts, texts.offsets[:-1], texts.offsets[1:], _marks())
+    commands, marks = batch.occurrences(_LATEX), batch.occurrences(_MARKS)
     found = formulas(texts)
     return {
-        "latex_commands": marks[:, 0],
-        "math_marks": marks[:, 1],
-        "prefilter": (marks[:, 0] + marks[:, 1]) > 0,
+        "latex_commands": commands,
+        "math_marks": marks,
+        "prefilter": (commands + marks) > 0,
         "formulas": found.counts,
         "formula_char_ratio": ratio(found.chars, batch.chars),
         "symbol_ratio": ratio(batch.characters[:, Counted.MATHS], batch.chars),
@@ -73,6 +71,7 @@ FAMILY = Family(
         "chars": "characters",
     },
     _measure,
+    phrases=(_LATEX, _MARKS),
 )
 
 RULES = (

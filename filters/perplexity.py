@@ -33,9 +33,8 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family, Measure
 from kernels.backoff import BackoffModel, LineScores, backoff_model, score_lines
-from kernels.spaced import spaced_tokens
+from kernels.spaced import spaced_tokens, spelling_hash
 from kernels.strings import TextBatch, text_batch
-from kernels.words import spelling_hash
 
 __all__ = ["FAMILY", "normalised", "read_arpa"]
 

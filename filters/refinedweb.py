@@ -13,7 +13,6 @@ has a removed share of 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -23,10 +22,11 @@ from filters import gopher
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.automaton import Automaton, automaton, count_groups
-from kernels.characters import Counted
 from kernels.counters import counter_lines
 from kernels.lines import Lines
+from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.phrases import begins_with, ends_with
+from kernels.segments import counts_until
 from kernels.tokens import WORD, Tokens
 
 __all__ = ["COUNTERS", "FAMILY", "RULES", "words_of_lines"]
@@ -39,38 +39,29 @@ _UPPERCASE: Final = 0.5
 _PATTERN_WORDS: Final = 10
 _BEGINS: Final = "sign-in"
 _ENDS: Final = "read more..."
-_ANYWHERE: Final = "items in cart"
-
-
-@cache
-def _phrase(phrase: str) -> Automaton:
-    return automaton([[phrase]], fold=True)
+_ANYWHERE: Final = (PhraseGroup(("items in cart",), fold=True),)
 
 
 def words_of_lines(found: Tokens, lines: Lines) -> NDArray[np.int64]:
     """Words of each line, without punctuation and symbols."""
-    before = np.zeros(len(found.starts) + 1, np.int64)
-    np.cumsum(found.kinds == WORD, out=before[1:])
-    return before[np.searchsorted(found.starts, lines.ends)] - before[np.searchsorted(found.starts, lines.starts)]
+    return counts_until(found.kinds, WORD, found.starts, lines.ends)
 
 
 def _lines(batch: Batch) -> dict[str, NDArray[Any]]:
     lines, characters, texts = batch.lines, batch.line_characters, batch.texts
     starts, ends = lines.inner_starts, lines.inner_ends
     words = words_of_lines(batch.found, lines)
-    first_end = np.minimum(starts + len(_BEGINS), ends)
-    last_start = np.maximum(ends - len(_ENDS), starts)
     short = words <= _PATTERN_WORDS
     return {
-        "uppercase_ratio": ratio(characters[:, Counted.UPPER], lines.chars),
-        "digit_ratio": ratio(characters[:, Counted.DIGITS], lines.chars - characters[:, Counted.SPACES]),
+        "uppercase_ratio": ratio(characters.upper, lines.chars),
+        "digit_ratio": ratio(characters.digits, lines.chars - characters.spaces),
         "counter": counter_lines(texts, starts, ends, COUNTERS),
         "words": words,
         "cut_words": short
         * (
-            (count_groups(texts, starts, first_end, _phrase(_BEGINS))[:, 0] > 0) * 1
-            + (count_groups(texts, last_start, ends, _phrase(_ENDS))[:, 0] > 0) * 2
-            + count_groups(texts, starts, ends, _phrase(_ANYWHERE))[:, 0] * 3
+            begins_with(texts, starts, ends, [_BEGINS], fold=True) * 1
+            + ends_with(texts, starts, ends, [_ENDS], fold=True) * 2
+            + count_occurrences(texts, starts, ends, finder(_ANYWHERE))[:, 0] * 3
         ),
     }
 

@@ -10,35 +10,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.batch import ratio
+from filters.line import LINE_FAMILY as LINE
 from filters.line_family import LineBatch, LineFamily, LineSignal
 from filters.refinedweb import COUNTERS, words_of_lines
 from filters.rule import Rule
-from kernels.characters import Counted, count_characters
 from kernels.counters import counter_lines
 from kernels.tokens import tokens
 
 __all__ = ["LINE_FAMILY", "RULES"]
 
 
-def _characters(batch: LineBatch) -> NDArray[np.int64]:
-    return count_characters(batch.texts, batch.lines.starts, batch.lines.ends)
-
-
-def _uppercase(batch: LineBatch) -> NDArray[np.float64]:
-    return ratio(_characters(batch)[:, Counted.UPPER], batch.lines.chars)
-
-
 def _digits(batch: LineBatch) -> NDArray[np.bool_]:
-    found = _characters(batch)
-    digits = found[:, Counted.DIGITS]
-    return (digits > 0) & (digits == batch.lines.chars - found[:, Counted.SPACES])
+    digits = batch.characters.digits
+    return (digits > 0) & (digits == batch.lines.chars - batch.characters.spaces)
 
 
 LINE_FAMILY = LineFamily(
     "refinedweb_lines",
     {
-        "uppercase_ratio": LineSignal("share of characters in upper case", _uppercase),
+        "uppercase_ratio": LINE.signals["uppercase_ratio"],
         "digits": LineSignal("1 where it is nothing but digits, white space apart", _digits),
         "counter": LineSignal(
             '1 where the line is a counter ("3 likes")',

@@ -54,8 +54,9 @@ def measure(
         raise ValueError(f"families: found {list(families)}, expected each name once")
     texts = text_batch(text)
     columns: dict[str, list[np.ndarray]] = {f"{one.name}.{signal}": [] for one in wanted for signal in one.signals}
+    phrases = tuple(dict.fromkeys(group for one in wanted for group in one.phrases))
     for portion in portions(texts, _PORTION):
-        batch = Batch(portion)
+        batch = Batch(portion, phrases)
         for one in wanted:
             for name, values in one.columns(batch).items():
                 columns[name].append(values)

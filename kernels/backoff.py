@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.words import spelling_hash
+from kernels.spaced import spelling_hash
 
 __all__ = ["BackoffModel", "LineScores", "backoff_model", "score_lines"]
 

@@ -25,7 +25,9 @@ __all__ = [
     "at_least_a_block",
     "bits_below",
     "count_bits",
+    "find_byte",
     "first_bit",
+    "last_bit",
     "last_block",
     "load_word",
     "mask_between",
@@ -151,6 +153,17 @@ def first_bit(typing_context, mask) -> Any:
 
 
 @intrinsic
+def last_bit(typing_context, mask) -> Any:
+    """Number of the highest bit that is set; -1 where none is."""
+
+    def build(context, builder, signature, arguments) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(_WORD, 63), zeros)
+
+    return types.int64(types.uint64), build
+
+
+@intrinsic
 def count_bits(typing_context, mask) -> Any:
     """How many bits are set."""
 
@@ -164,6 +177,18 @@ def count_bits(typing_context, mask) -> Any:
 def bits_below(count) -> Any:
     """The mask of the first ``count`` bytes of a block; of all where there are more."""
     return ~np.uint64(0) if count >= 64 else (np.uint64(1) << np.uint64(count)) - np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def find_byte(data, at, end, byte) -> Any:
+    """Position of the first ``byte`` from ``at`` on; ``end`` where there is none."""
+    while at < end:
+        block = last_block(at, len(data))
+        mask = mask_equal(data, block, np.uint8(byte)) >> np.uint64(at - block)
+        if mask:
+            return min(end, at + first_bit(mask))
+        at += 64
+    return end
 
 
 @njit(cache=True, nogil=True, inline="always")

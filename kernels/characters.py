@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import (
+    at_least_a_block,
+    bits_below,
+    count_bits,
+    first_bit,
+    last_block,
+    mask_between,
+    mask_equal,
+)
+from kernels.lines import Lines
 from kernels.strings import TextBatch
 from kernels.unicode import ALPHA, BLOCK, CLASS_MASK, SHIFT, SPACE, UPPER, TokenClass, unicode_tables
 
-__all__ = ["COUNTED", "Counted", "count_characters", "decoded"]
+__all__ = ["COUNTED", "Counted", "LineCharacters", "count_characters", "decoded", "line_characters"]
 
 
 class Counted(IntEnum):
@@ -74,7 +84,8 @@ _IS_INVISIBLE: Final = 4
 _IS_PRIVATE: Final = 8
 _IS_ACCENTED: Final = 16
 
-# Of an ASCII run six counts are added up at once, ten bits each, and unpacked before one could overflow.
+_SHORT: Final = 12  # ASCII characters in a row that are looked up one by one
+# Of them six counts are added up at once, ten bits each.
 _FIELD: Final = 10
 _RUN: Final = (1 << _FIELD) - 1
 _ASCII_COLUMNS: Final = 6
@@ -98,6 +109,19 @@ _ACCENTS: Final = int(Counted.ACCENTED)
 _MOJIBAKES: Final = int(Counted.MOJIBAKE)
 
 
+class LineCharacters(NamedTuple):
+    """Characters of texts and of their lines."""
+
+    texts: NDArray[np.int64]
+    """(texts, COUNTED), columns as ``Counted``; what lies between the lines is left out."""
+    upper: NDArray[np.int64]
+    """Of each line, Counted.UPPER."""
+    digits: NDArray[np.int64]
+    """Counted.DIGITS."""
+    spaces: NDArray[np.int64]
+    """Counted.SPACES."""
+
+
 def count_characters(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the characters of each range of bytes (lines, or whole texts).
 
@@ -107,8 +131,18 @@ def count_characters(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[
         (é is "Ã©", ’ is "â€™"); with Ä, Å or Æ, unless a quotation mark, a dash or a no-break space follows; with any
         other character only beside another ("Ð¿Ñ€"), since É before ” is no fault.
     """
+    return _counted(batch, np.arange(len(starts) + 1), starts, ends)[0]
+
+
+def line_characters(batch: TextBatch, lines: Lines) -> LineCharacters:
+    """Count the characters of each text, line by line, and some of those of each line."""
+    return LineCharacters(*_counted(batch, lines.offsets, lines.starts, lines.ends))
+
+
+def _counted(batch: TextBatch, offsets: NDArray[Any], starts: NDArray[Any], ends: NDArray[Any]) -> Any:
     tables = unicode_tables()
-    return _count(batch.data, starts, ends, tables.property_index, tables.properties, *_kinds())
+    data = at_least_a_block(batch.data)
+    return _count(data, offsets, starts, ends, tables.property_index, tables.properties, *_kinds())
 
 
 @cache
@@ -198,112 +232,148 @@ def _misread(data, lead, at, end, stands_for) -> Any:
     return wanted + 1, at, second
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _count_ascii(data, at, size, counts) -> Any:
+    """Count up to 64 ASCII characters."""
+    block = last_block(at, len(data))
+    shift = np.uint64(at - block)
+    here = bits_below(size)
+    upper = (mask_between(data, block, 65, 90) >> shift) & here
+    lower = (mask_between(data, block, 97, 122) >> shift) & here
+    digits = (mask_between(data, block, 48, 57) >> shift) & here
+    spaces = mask_equal(data, block, 32) | mask_between(data, block, 9, 13) | mask_between(data, block, 28, 31)
+    controls = mask_between(data, block, 0, 8) | mask_equal(data, block, 11) | mask_between(data, block, 14, 31)
+    controls |= mask_equal(data, block, 127)
+    counts[_UPPERS] += count_bits(upper)
+    counts[_LETTERS] += count_bits(upper | lower)
+    counts[_DIGITS] += count_bits(digits)
+    counts[_SPACES] += count_bits((spaces >> shift) & here)
+    counts[_CONTROLS] += count_bits((controls >> shift) & here)
+    counts[_EXCLAMATIONS] += count_bits((mask_equal(data, block, 33) >> shift) & here)
+
+
 @njit(cache=True, nogil=True)
-def _count(data, starts, ends, property_index, properties, kinds, stands_for, packed) -> Any:
-    counts = np.zeros((len(starts), COUNTED), np.int64)
-    field = np.uint64(_RUN)
+def _count(data, offsets, starts, ends, property_index, properties, kinds, stands_for, packed) -> Any:
+    texts = len(offsets) - 1
+    found = np.zeros((texts, COUNTED), np.int64)
+    upper = np.empty(len(starts), np.int64)
+    digits = np.empty(len(starts), np.int64)
+    spaces = np.empty(len(starts), np.int64)
     sure_leads = np.zeros(256, np.uint8)  # 2: one sequence is enough; 1: unless it ends as words do
     sure_leads[0xC4:0xC7] = 1
     sure_leads[0xC2] = sure_leads[0xC3] = sure_leads[0xE2] = sure_leads[0xEF] = sure_leads[0xF0] = 2
     quotes = np.zeros(256, np.bool_)  # the bytes of quotation marks, dashes, … and no-break space
     quotes[0x91:0x98] = True
     quotes[0x84] = quotes[0x85] = quotes[0x8B] = quotes[0x9B] = quotes[0xA0] = quotes[0xAB] = quotes[0xBB] = True
-    for i in range(len(starts)):
-        at = np.int64(starts[i])
-        end = np.int64(ends[i])
-        counted = False  # the character before is, or belongs to, an emoji that was counted
-        joined = False  # a joiner stands between that emoji and this character
-        flag = False  # the character before is the first half of a flag
-        misread_end = np.int64(-1)  # where the last mojibake sequence ended, its length, and whether it was counted
-        misread = 0
-        sure = False
-        while at < end:
-            begin = at
-            stop = min(end, at + _RUN)
-            total = np.uint64(0)
-            while at < stop and data[at] < 0x80:
-                total += packed[data[at]]
-                at += 1
-            if at > begin:
-                counts[i, _LETTERS] += np.int64(total & field)
-                counts[i, _UPPERS] += np.int64((total >> np.uint64(_FIELD)) & field)
-                counts[i, _DIGITS] += np.int64((total >> np.uint64(2 * _FIELD)) & field)
-                counts[i, _SPACES] += np.int64((total >> np.uint64(3 * _FIELD)) & field)
-                counts[i, _CONTROLS] += np.int64((total >> np.uint64(4 * _FIELD)) & field)
-                counts[i, _EXCLAMATIONS] += np.int64((total >> np.uint64(5 * _FIELD)) & field)
-                counted = joined = flag = False
-                continue
-            code, length = decoded(data, at, end)
-            if code < 0:
-                counts[i, _INVALID] += 1
-                counted = joined = flag = False
-                at += 1
-                continue
-            if 0xC2 <= code <= 0xF4:
-                size, stop, second = _misread(data, code, at + length, end, stands_for)
-                if size:
-                    adjacent = at == misread_end
-                    if adjacent and not sure:
-                        counts[i, _MOJIBAKES] += misread
-                    sure = adjacent or sure_leads[code] == 2 or (sure_leads[code] == 1 and not quotes[second])
-                    if sure:
-                        counts[i, _MOJIBAKES] += size
-                    misread = size
-                    misread_end = stop
-            at += length
-            word = np.int64(properties[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & (BLOCK - 1))])
-            nature = word & CLASS_MASK
-            if word & ALPHA:
-                counts[i, _LETTERS] += 1
-            elif nature == _DIGIT:
-                counts[i, _DIGITS] += 1
-            elif nature in (_LETTER, _UNSPACED):
-                counts[i, _NUMBERS] += 1
-            counts[i, _UPPERS] += word & UPPER != 0
-            counts[i, _SPACES] += word & SPACE != 0
-            emoji = False
-            if code < _LIMIT:
-                if code < 0xA0:
-                    counts[i, _CONTROLS] += 1
-                kind = kinds[code]
-                if (
-                    kind == 0
-                    and code != 0x200D
-                    and code != 0xFE0F
-                    and code != 0xFF01
-                    and code != 0xFFFD
-                    and code != 0xFE57
-                ):
-                    counted = joined = flag = False
-                    if code == 0x203C:
-                        counts[i, _EXCLAMATIONS] += 2
-                    continue
-                emoji = kind & _IS_EMOJI != 0
-                counts[i, _MATHSES] += kind & _IS_MATHS != 0
-                counts[i, _INVISIBLES] += kind & _IS_INVISIBLE != 0
-                counts[i, _PRIVATES] += kind & _IS_PRIVATE != 0
-                counts[i, _ACCENTS] += kind & _IS_ACCENTED != 0
-                counts[i, _REPLACEMENTS] += code == 0xFFFD
-                counts[i, _EXCLAMATIONS] += code == 0xFF01 or code == 0xFE57 or code == 0x2757 or code == 0x2755
-            elif 0xE0000 <= code < 0xE0080:
-                counts[i, _INVISIBLES] += 1
-                continue  # a tag belongs to the flag before it
-            elif code >= 0xF0000 or code & 0xFFFE == 0xFFFE:
-                counts[i, _PRIVATES] += 1
-            if code == 0x200D:
-                joined = counted
-            elif code == 0xFE0F:
-                counts[i, _EMOJIS] += not counted
-                counted = True
-            elif emoji:
-                regional = 0x1F1E6 <= code <= 0x1F1FF
-                part = joined or (counted and 0x1F3FB <= code <= 0x1F3FF) or (flag and regional)
-                counts[i, _EMOJIS] += not part
-                flag = regional and not flag
-                counted = True
-                joined = False
+    for i in range(texts):
+        counts = found[i]
+        for line in range(offsets[i], offsets[i + 1]):
+            uppers_before, digits_before, spaces_before = counts[_UPPERS], counts[_DIGITS], counts[_SPACES]
+            _count_range(
+                data, starts[line], ends[line], property_index, properties, kinds, stands_for, packed, sure_leads,
+                quotes, counts,
+            )  # fmt: skip
+            upper[line] = counts[_UPPERS] - uppers_before
+            digits[line] = counts[_DIGITS] - digits_before
+            spaces[line] = counts[_SPACES] - spaces_before
+    return found, upper, digits, spaces
+
+
+@njit(cache=True, nogil=True)
+def _count_range(
+    data, start, end, property_index, properties, kinds, stands_for, packed, sure_leads, quotes, counts
+) -> Any:
+    field = np.uint64(_RUN)
+    at = np.int64(start)
+    counted = False  # the character before is, or belongs to, an emoji that was counted
+    joined = False  # a joiner stands between that emoji and this character
+    flag = False  # the character before is the first half of a flag
+    misread_end = np.int64(-1)  # where the last mojibake sequence ended, its length, and whether it was counted
+    misread = 0
+    sure = False
+    while at < end:
+        if data[at] < 0x80:
+            block = last_block(at, len(data))
+            size = min(end - at, first_bit(mask_between(data, block, 0x80, 0xFF) >> np.uint64(at - block)))
+            if size >= _SHORT:
+                _count_ascii(data, at, size, counts)
+                at += size
             else:
-                # A sign that U+FE0F or a joiner may yet make part of an emoji: ❤️ after a joiner is not another.
-                counted = joined
-                joined = flag = False
-    return counts
+                total = np.uint64(0)
+                for _ in range(size):
+                    total += packed[data[at]]
+                    at += 1
+                counts[_LETTERS] += np.int64(total & field)
+                counts[_UPPERS] += np.int64((total >> np.uint64(_FIELD)) & field)
+                counts[_DIGITS] += np.int64((total >> np.uint64(2 * _FIELD)) & field)
+                counts[_SPACES] += np.int64((total >> np.uint64(3 * _FIELD)) & field)
+                counts[_CONTROLS] += np.int64((total >> np.uint64(4 * _FIELD)) & field)
+                counts[_EXCLAMATIONS] += np.int64((total >> np.uint64(5 * _FIELD)) & field)
+            counted = joined = flag = False
+            continue
+        code, length = decoded(data, at, end)
+        if code < 0:
+            counts[_INVALID] += 1
+            counted = joined = flag = False
+            at += 1
+            continue
+        if 0xC2 <= code <= 0xF4:
+            size, stop, second = _misread(data, code, at + length, end, stands_for)
+            if size:
+                adjacent = at == misread_end
+                if adjacent and not sure:
+                    counts[_MOJIBAKES] += misread
+                sure = adjacent or sure_leads[code] == 2 or (sure_leads[code] == 1 and not quotes[second])
+                if sure:
+                    counts[_MOJIBAKES] += size
+                misread = size
+                misread_end = stop
+        at += length
+        word = np.int64(properties[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & (BLOCK - 1))])
+        nature = word & CLASS_MASK
+        if word & ALPHA:
+            counts[_LETTERS] += 1
+        elif nature == _DIGIT:
+            counts[_DIGITS] += 1
+        elif nature in (_LETTER, _UNSPACED):
+            counts[_NUMBERS] += 1
+        counts[_UPPERS] += word & UPPER != 0
+        counts[_SPACES] += word & SPACE != 0
+        emoji = False
+        if code < _LIMIT:
+            if code < 0xA0:
+                counts[_CONTROLS] += 1
+            kind = kinds[code]
+            if kind == 0 and code != 0x200D and code != 0xFE0F and code != 0xFF01 and code != 0xFFFD and code != 0xFE57:
+                counted = joined = flag = False
+                if code == 0x203C:
+                    counts[_EXCLAMATIONS] += 2
+                continue
+            emoji = kind & _IS_EMOJI != 0
+            counts[_MATHSES] += kind & _IS_MATHS != 0
+            counts[_INVISIBLES] += kind & _IS_INVISIBLE != 0
+            counts[_PRIVATES] += kind & _IS_PRIVATE != 0
+            counts[_ACCENTS] += kind & _IS_ACCENTED != 0
+            counts[_REPLACEMENTS] += code == 0xFFFD
+            counts[_EXCLAMATIONS] += code == 0xFF01 or code == 0xFE57 or code == 0x2757 or code == 0x2755
+        elif 0xE0000 <= code < 0xE0080:
+            counts[_INVISIBLES] += 1
+            continue  # a tag belongs to the flag before it
+        elif code >= 0xF0000 or code & 0xFFFE == 0xFFFE:
+            counts[_PRIVATES] += 1
+        if code == 0x200D:
+            joined = counted
+        elif code == 0xFE0F:
+            counts[_EMOJIS] += not counted
+            counted = True
+        elif emoji:
+            regional = 0x1F1E6 <= code <= 0x1F1FF
+            part = joined or (counted and 0x1F3FB <= code <= 0x1F3FF) or (flag and regional)
+            counts[_EMOJIS] += not part
+            flag = regional and not flag
+            counted = True
+            joined = False
+        else:
+            # A sign that U+FE0F or a joiner may yet make part of an emoji: ❤️ after a joiner is not another.
+            counted = joined
+            joined = flag = False

@@ -20,6 +20,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, bits_below, find_byte, first_bit, last_block, mask_equal
+from kernels.lines import characters_between
 from kernels.strings import TextBatch
 
 __all__ = ["comment_characters"]
@@ -33,7 +35,7 @@ _PERCENT: Final = 5
 
 def comment_characters(batch: TextBatch) -> NDArray[np.int64]:
     """Code points of each text that stand in comments, their signs included."""
-    return _comments(batch.data, batch.offsets)
+    return _comments(at_least_a_block(batch.data), batch.offsets)
 
 
 @njit(cache=True, nogil=True)
@@ -61,14 +63,14 @@ def _sign(data, at, end) -> Any:
 def _style(data, start, end) -> Any:
     """The sign that most lines begin with."""
     votes = np.zeros(6, np.int64)
-    beginning = True
-    for at in range(start, end):
-        byte = data[at]
-        if byte == 10:
-            beginning = True
-        elif beginning and not _is_space(byte):
-            beginning = False
-            votes[_sign(data, at, end)] += 1
+    at = start
+    while True:
+        while at < end and _is_space(data[at]):
+            at += 1
+        if at >= end:
+            break
+        votes[_sign(data, at, end)] += 1
+        at = find_byte(data, at, end, 10)
     votes[0] = 0
     best = np.argmax(votes)
     return best if votes[best] else 0
@@ -78,11 +80,13 @@ def _style(data, start, end) -> Any:
 def _closed(data, at, end, first, second, third) -> Any:
     """Position behind the closing sign of up to three bytes (0: not used); -1 where it does not come."""
     size = 2 if third == 0 else 3
-    while at + size <= end:
-        if data[at] == first and data[at + 1] == second and (third == 0 or data[at + 2] == third):
+    while True:
+        at = find_byte(data, at, end, first)
+        if at + size > end:
+            return -1
+        if data[at + 1] == second and (third == 0 or data[at + 2] == third):
             return at + size
         at += 1
-    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -92,16 +96,53 @@ def _opens_markup(data, at, end) -> Any:
 
 @njit(cache=True, nogil=True)
 def _string_end(data, at, end) -> Any:
-    """Position behind the string whose quote is at ``at``; behind the quote itself where its line has no other."""
+    """Whether the string whose quote is at ``at`` ends in its line, and the position behind it.
+
+    Where it does not, the position where the search for its end gave up.
+    """
     quote = data[at]
     k = at + 1
-    while k < end and data[k] != 10:
-        if data[k] == 92:
-            k += 1
-        elif data[k] == quote:
-            return k + 1
-        k += 1
-    return at + 1
+    while k < end:
+        block = last_block(k, len(data))
+        mask = mask_equal(data, block, quote) | mask_equal(data, block, 92) | mask_equal(data, block, 10)
+        mask >>= np.uint64(k - block)
+        if mask == 0:
+            k += 64
+            continue
+        k += first_bit(mask)
+        if k >= end or data[k] == 10:
+            return False, k
+        if data[k] == quote:
+            return True, k + 1
+        k += 2
+    return False, k
+
+
+@njit(cache=True, nogil=True)
+def _begins_line(data, at, floor, start) -> Any:
+    """Whether nothing but white space stands between a line's beginning and ``at``, nor what ended at ``floor``."""
+    k = at - 1
+    while k >= floor and data[k] != 10 and _is_space(data[k]):
+        k -= 1
+    return floor == start if k < floor else data[k] == 10
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _signs(data, base, end, style) -> Any:
+    """The bytes of the block at ``base`` that a comment or a string may begin with."""
+    at = last_block(base, len(data))
+    mask = mask_equal(data, at, 34) | mask_equal(data, at, 39) | mask_equal(data, at, 60)
+    if style != _HASH:
+        mask |= mask_equal(data, at, 47)
+    if style == _HASH:
+        mask |= mask_equal(data, at, 35)
+    elif style == _DASHES:
+        mask |= mask_equal(data, at, 45) | mask_equal(data, at, 123)
+    elif style == _SEMICOLON:
+        mask |= mask_equal(data, at, 59)
+    elif style == _PERCENT:
+        mask |= mask_equal(data, at, 37)
+    return (mask >> np.uint64(base - at)) & bits_below(end - base)
 
 
 @njit(cache=True, nogil=True)
@@ -113,17 +154,17 @@ def _comments(data, offsets) -> Any:
         end = offsets[i + 1]
         style = _style(data, start, end)
         open_block = open_markup = open_braces = open_triple = True  # false once it is known that no end follows
+        unclosed_single = unclosed_double = start  # up to here a quote of the kind begins no string
         at = start
-        beginning = True  # nothing but white space stands before on this line
+        floor = start  # where the last comment or string ended
         while at < end:
+            mask = _signs(data, at, end, style)
+            if mask == 0:
+                at += 64
+                continue
+            at += first_bit(mask)
             byte = data[at]
-            if byte == 10:
-                beginning = True
-                at += 1
-                continue
-            if _is_space(byte):
-                at += 1
-                continue
+            beginning = _begins_line(data, at, floor, start)
             after = np.int64(-1)  # where the comment that begins here ends
             spaced = beginning or _is_space(data[at - 1])
             if style and spaced and (byte == 35 or byte == 47 or byte == 45 or byte == 59 or byte == 37):
@@ -131,9 +172,7 @@ def _comments(data, offsets) -> Any:
                 if style == _HASH and byte == 35 and beginning:
                     sign = _HASH
                 if sign == style:
-                    after = at
-                    while after < end and data[after] != 10:
-                        after += 1
+                    after = find_byte(data, at, end, 10)
             if after < 0 and byte == 47 and style != _HASH and open_block and at + 1 < end and data[at + 1] == 42:
                 before = data[at - 1] if at > start else 10
                 if spaced or before in (40, 41, 44, 59, 61, 62, 123, 125):
@@ -151,24 +190,33 @@ def _comments(data, offsets) -> Any:
                     stop = _closed(data, at + 3, end, byte, byte, byte)
                     open_triple = stop >= 0
                     if stop >= 0:
+                        before = data[at - 1] | 32 if at > floor else 0
+                        if before == 114 or before == 117 or before == 98:  # r, u, b of a string
+                            beginning = _begins_line(data, at - 1, floor, start)
                         if beginning:
                             after = stop
                         else:
-                            at = stop
-                            beginning = False
+                            at = floor = stop
                             continue
                 if after < 0:
-                    at = _string_end(data, at, end)
-                    beginning = False
+                    # A quote that a search for the end of its kind went past is no end, and begins nothing either: the
+                    # search went on behind it as it would now.
+                    if at < (unclosed_double if byte == 34 else unclosed_single):
+                        at = floor = at + 1
+                        continue
+                    whole, stop = _string_end(data, at, end)
+                    if whole:
+                        at = floor = stop
+                        continue
+                    if byte == 34:
+                        unclosed_double = stop
+                    else:
+                        unclosed_single = stop
+                    at = floor = at + 1
                     continue
             if after < 0:
-                prefix = byte | 32 == 114 or byte | 32 == 117 or byte | 32 == 98  # r, u, b of a string
-                quoted = at + 1 < end and (data[at + 1] == 34 or data[at + 1] == 39)
-                beginning = beginning and prefix and quoted
                 at += 1
                 continue
-            for k in range(at, after):
-                counts[i] += data[k] & 0xC0 != 0x80
-            at = after
-            beginning = False
+            counts[i] += characters_between(data, at, after)
+            at = floor = after
     return counts

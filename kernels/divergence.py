@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 from kernels.mixing import finish
 from kernels.strings import TextBatch
+from kernels.tokens import Tokens
 from kernels.words import Words
 
 __all__ = ["BUCKETS", "Divergence", "bucket_counts", "divergence"]
 
 BUCKETS: Final = 1 << 15
+_KNOWN_BITS: Final = 13
+_KNOWN: Final = 1 << _KNOWN_BITS
+_FEW: Final = 16
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
 
@@ -38,15 +42,16 @@ def bucket_counts(batch: TextBatch, found: Words) -> NDArray[np.int64]:
     return _counts(batch.data, found.starts, found.ends)
 
 
-def divergence(batch: TextBatch, found: Words, bits: NDArray[np.float64]) -> Divergence:
+def divergence(batch: TextBatch, found: Tokens, hashes: NDArray[np.uint64], bits: NDArray[np.float64]) -> Divergence:
     """Compare each text with a reference.
 
     Args:
         batch: the texts.
         found: their tokens.
+        hashes: of the tokens as they are spelled (``Spelling.hashes``): equal tokens are read once.
         bits: -log2 of the reference's probability of each bucket, all finite.
     """
-    return Divergence(*_divergence(batch.data, found.offsets, found.starts, found.ends, bits))
+    return Divergence(*_divergence(batch.data, found.offsets, found.starts, found.ends, hashes, bits))
 
 
 @njit(cache=True, nogil=True)
@@ -69,30 +74,43 @@ def _counts(data, starts, ends) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _divergence(data, offsets, starts, ends, bits) -> Any:
+def _divergence(data, offsets, starts, ends, hashes, bits) -> Any:
     n = len(offsets) - 1
     relative = np.zeros(n, np.float64)
     cross = np.zeros(n, np.float64)
-    counts = np.zeros(BUCKETS, np.int64)
+    counts = np.zeros(BUCKETS, np.int32)
+    # The bucket of the token that was last seen with these bits of its hash: nearly all words are among a few thousand.
+    seen = np.zeros(_KNOWN, np.uint64)
+    known = np.full(_KNOWN, -1, np.int32)
+    few = np.empty(_FEW, np.float64)  # what a bucket with so few tokens brings to the entropy
+    touched = np.empty(BUCKETS, np.int32)
     for i in range(n):
         count = offsets[i + 1] - offsets[i]
         if count == 0:
             continue
-        touched = np.empty(min(count, BUCKETS), np.int64)
         used = 0
         for k in range(offsets[i], offsets[i + 1]):
-            bucket = _bucket(data, starts[k], ends[k])
-            if counts[bucket] == 0:
-                touched[used] = bucket
-                used += 1
-            counts[bucket] += 1
+            place = hashes[k] >> np.uint64(64 - _KNOWN_BITS)
+            bucket = np.int64(known[place])
+            if seen[place] != hashes[k] or bucket < 0:
+                bucket = _bucket(data, starts[k], ends[k])
+                seen[place] = hashes[k]
+                known[place] = bucket
+            touched[min(used, BUCKETS - 1)] = bucket
+            used += counts[bucket] == 0
+            counts[bucket] += np.int32(1)
+        for times in range(1, _FEW):
+            share = times / count
+            few[times] = share * np.log2(share)
         total = 0.0
         own = 0.0
         for k in range(used):
-            share = counts[touched[k]] / count
-            total += share * bits[touched[k]]
-            own -= share * np.log2(share)
-            counts[touched[k]] = 0
+            bucket = np.int64(touched[k])
+            times = np.int64(counts[bucket])
+            share = times / count
+            total += share * bits[bucket]
+            own -= few[times] if times < _FEW else share * np.log2(share)
+            counts[bucket] = 0
         cross[i] = total
         relative[i] = max(total - own, 0.0)
     return relative, cross

@@ -14,7 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.strings import text_batch
-from kernels.words import words
+from kernels.tokens import tokens
+from kernels.words import folded_spelling, token_spelling
 
 __all__ = ["KnownRuns", "count_known", "count_known_runs", "known_hashes", "known_runs"]
 
@@ -25,20 +26,22 @@ class KnownRuns(NamedTuple):
     """A hash table of runs of tokens; 0 is a free place."""
 
     table: NDArray[np.uint64]
-    begins: NDArray[np.bool_]  # whether a run begins with a token whose hash has these low 12 bits
+    begins: NDArray[np.bool_]  # whether a run begins with a token whose hash has these low 16 bits
     longest: int
 
 
 def known_runs(phrases: Sequence[str]) -> KnownRuns:
     """Compile phrases for ``count_known_runs``: each is split into tokens by the rule of ``kernels.words``."""
-    found = words(text_batch(pa.array(phrases)))
+    batch = text_batch(pa.array(phrases))
+    found = tokens(batch)
+    hashes = folded_spelling(batch, found, token_spelling(batch, found))
     lengths = np.diff(found.offsets)
     keys: set[int] = set()
-    begins = np.zeros(1 << 12, np.bool_)
+    begins = np.zeros(1 << 16, np.bool_)
     for first, length in zip(found.offsets[:-1].tolist(), lengths.tolist(), strict=True):
         if length:
-            keys.add(int(_run_key(found.hashes, first, length)))
-            begins[int(found.hashes[first]) & 0xFFF] = True
+            keys.add(int(_run_key(hashes, first, length)))
+            begins[int(hashes[first]) & 0xFFFF] = True
     return KnownRuns(_table(sorted(keys)), begins, int(lengths.max(initial=0)))
 
 
@@ -46,8 +49,8 @@ def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], kno
     """Occurrences of known runs in each text, not overlapping, the longest first where several begin.
 
     Args:
-        offsets: the texts' ranges of tokens, as in ``Words.offsets``.
-        hashes: one hash a token, of the folded spelling (``Words.hashes``).
+        offsets: the texts' ranges of tokens, as in ``Tokens.offsets``.
+        hashes: one hash a token, of the folded spelling (``kernels.words.folded_spelling``).
         known: the runs.
     """
     return _count_runs(offsets, hashes, known.table, known.begins, known.longest)
@@ -103,7 +106,7 @@ def _count_runs(offsets, hashes, table, begins, longest) -> Any:
         at = offsets[i]
         while at < offsets[i + 1]:
             step = 1
-            if begins[hashes[at] & np.uint64(0xFFF)]:
+            if begins[hashes[at] & np.uint64(0xFFFF)]:
                 for length in range(min(longest, offsets[i + 1] - at), 0, -1):
                     if _holds(table, _run_key(hashes, at, length)):
                         counts[i] += 1

@@ -21,11 +21,12 @@ from kernels.blocks import (
     mask_between,
     mask_equal,
 )
+from kernels.spaces import stripped
 from kernels.strings import TextBatch
 from kernels.unicode import TERMINAL, UNIT_PROPERTIES, ascii_units, decode_part, unicode_tables
 from kernels.words import mix_end, mix_step
 
-__all__ = ["LineRule", "Lines", "SpacedWords", "duplicates", "lines", "spaced_words"]
+__all__ = ["InnerLines", "LineRule", "Lines", "Repeated", "characters_between", "inner_lines", "lines", "repeated"]
 
 LineRule = Literal["newline", "unicode", "paragraph"]
 
@@ -51,11 +52,22 @@ class Lines(NamedTuple):
     terminal: NDArray[np.bool_]  # the last code point ends a sentence (Unicode Sentence_Terminal)
 
 
-class SpacedWords(NamedTuple):
-    """What ``str.split()`` says of each line."""
+class InnerLines(NamedTuple):
+    """Lines without the white space at either end."""
 
-    counts: NDArray[np.int64]  # words
-    longest: NDArray[np.int64]  # code points of the longest
+    hashes: NDArray[np.uint64]  # of the bytes
+    chars: NDArray[np.int64]  # code points
+
+
+class Repeated(NamedTuple):
+    """Lines of each text that count, and those of them that are equal to another."""
+
+    parts: NDArray[np.int64]
+    chars: NDArray[np.int64]  # code points
+    later: NDArray[np.int64]  # equal to one before
+    later_chars: NDArray[np.int64]
+    copies: NDArray[np.int64]  # equal to another: the first ones too
+    copy_chars: NDArray[np.int64]
 
 
 def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = None) -> Lines:
@@ -80,57 +92,26 @@ def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = No
     return Lines(bounds, starts, ends, *_read_new_lines(data, starts, ends, tables, known))
 
 
-def duplicates(found: Lines, considered: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lines of each text that are equal to one before them in it: (how many, their code points).
+def repeated(
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    chars: NDArray[np.int64],
+    considered: NDArray[np.bool_],
+) -> Repeated:
+    """Count the lines or paragraphs of each text that are equal to another of it.
 
     Args:
-        found: the lines.
+        offsets: the texts' ranges of lines.
+        hashes: of the lines.
+        chars: code points of the lines.
         considered: which lines count at all, one flag a line.
     """
-    return _duplicates(found.offsets, found.hashes, found.chars, considered)
+    return Repeated(*_repeated(offsets, hashes, chars, considered))
 
 
-def spaced_words(batch: TextBatch, found: Lines) -> SpacedWords:
-    """Words between white space in each line, as ``str.split()``."""
-    return SpacedWords(*_spaced_words(at_least_a_block(batch.data), found.starts, found.ends))
-
-
-@njit(cache=True, nogil=True)
-def _space_length(first, second, third) -> Any:
-    """Bytes of the white space (str.isspace) that begins with these bytes; 0 where they begin something else."""
-    if first < 0x80:
-        return 1 if first == 32 or 9 <= first <= 13 or 28 <= first <= 31 else 0
-    if first == 0xC2:
-        return 2 if second == 0x85 or second == 0xA0 else 0
-    if first == 0xE1:
-        return 3 if second == 0x9A and third == 0x80 else 0
-    if first == 0xE2:
-        if second == 0x80:
-            return 3 if 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF else 0
-        return 3 if second == 0x81 and third == 0x9F else 0
-    return 3 if first == 0xE3 and second == 0x80 and third == 0x80 else 0
-
-
-@njit(cache=True, nogil=True)
-def _stripped(data, start, end) -> Any:
-    """Bounds without the white space at either end."""
-    while start < end:
-        length = _space_length(
-            data[start], data[start + 1] if start + 1 < end else 0, data[start + 2] if start + 2 < end else 0
-        )
-        if length == 0:
-            break
-        start += length
-    while start < end:
-        if _space_length(data[end - 1], 0, 0) == 1:
-            end -= 1
-        elif end - start >= 2 and _space_length(data[end - 2], data[end - 1], 0) == 2:
-            end -= 2
-        elif end - start >= 3 and _space_length(data[end - 3], data[end - 2], data[end - 1]) == 3:
-            end -= 3
-        else:
-            break
-    return start, end
+def inner_lines(batch: TextBatch, found: Lines) -> InnerLines:
+    """The lines without the white space at either end."""
+    return InnerLines(*_inner(at_least_a_block(batch.data), found))
 
 
 @njit(cache=True, nogil=True)
@@ -183,7 +164,7 @@ def _lines(data, offsets, rule) -> Any:
         start = offsets[i]
         end = offsets[i + 1]
         if rule == _PARAGRAPH:
-            start, end = _stripped(data, start, end)
+            start, end = stripped(data, start, end)
         for base in range(start, end, 64):
             breaks = _may_break(data, base, rule) & bits_below(end - base)
             while breaks:
@@ -241,10 +222,10 @@ def _read_lines(data, starts, ends, tables) -> Any:
         start = starts[k]
         end = ends[k]
         hashes[k] = _hash_of_bytes(data, start, end)
-        chars[k] = _characters(data, start, end)
+        chars[k] = characters_between(data, start, end)
         inner_starts[k], inner_ends[k] = start, end
         if start < end and (_may_be_space(data[start]) or _may_be_space(data[end - 1])):
-            inner_starts[k], inner_ends[k] = _stripped(data, start, end)
+            inner_starts[k], inner_ends[k] = stripped(data, start, end)
         last = end - 1
         if last < start or data[last] < 0x80:
             terminal[k] = last >= start and ascii_terminal[data[last]]
@@ -288,7 +269,7 @@ def _may_be_space(byte) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _duplicates(offsets, hashes, chars, considered) -> Any:
+def _repeated(offsets, hashes, chars, considered) -> Any:
     n = len(offsets) - 1
     longest = np.int64(0)
     for i in range(n):
@@ -297,8 +278,13 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
     while size < 2 * longest:
         size *= 2
     seen = np.zeros(size, np.uint64)
-    counts = np.zeros(n, np.int64)
-    repeated = np.zeros(n, np.int64)
+    alone = np.zeros(size, np.bool_)  # whether the one that is seen has no copy so far
+    parts = np.zeros(n, np.int64)
+    whole = np.zeros(n, np.int64)
+    later = np.zeros(n, np.int64)
+    later_chars = np.zeros(n, np.int64)
+    copies = np.zeros(n, np.int64)
+    copy_chars = np.zeros(n, np.int64)
     for i in range(n):
         size = 4
         while size < 2 * (offsets[i + 1] - offsets[i]):
@@ -308,28 +294,42 @@ def _duplicates(offsets, hashes, chars, considered) -> Any:
         for k in range(offsets[i], offsets[i + 1]):
             if not considered[k]:
                 continue
+            parts[i] += 1
+            whole[i] += chars[k]
             key = hashes[k] | np.uint64(1)  # 0 marks a free place
             slot = (key >> np.uint64(1)) & mask
             while seen[slot] != 0 and seen[slot] != key:
                 slot = (slot + np.uint64(1)) & mask
-            if seen[slot] == key:
-                counts[i] += 1
-                repeated[i] += chars[k]
-            seen[slot] = key
-    return counts, repeated
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _spaces(data, base) -> Any:
-    """The ASCII white space of the block at ``base``, and the bytes that white space beyond ASCII can begin with."""
-    at = last_block(base, len(data))
-    space = mask_equal(data, at, 32) | mask_between(data, at, 9, 13) | mask_between(data, at, 28, 31)
-    wide = mask_equal(data, at, 0xC2) | mask_between(data, at, 0xE1, 0xE3)
-    return space >> np.uint64(base - at), wide >> np.uint64(base - at)
+            if seen[slot] == 0:
+                seen[slot] = key
+                alone[slot] = True
+                continue
+            later[i] += 1
+            later_chars[i] += chars[k]
+            copies[i] += 2 if alone[slot] else 1  # then the one before is a copy as well
+            copy_chars[i] += 2 * chars[k] if alone[slot] else chars[k]
+            alone[slot] = False
+    return parts, whole, later, later_chars, copies, copy_chars
 
 
 @njit(cache=True, nogil=True)
-def _characters(data, start, end) -> Any:
+def _inner(data, found) -> Any:
+    hashes = np.empty(len(found.starts), np.uint64)
+    chars = np.empty(len(found.starts), np.int64)
+    for k in range(len(found.starts)):
+        start = found.inner_starts[k]
+        end = found.inner_ends[k]
+        if start == found.starts[k] and end == found.ends[k]:
+            hashes[k] = found.hashes[k]
+            chars[k] = found.chars[k]
+        else:
+            hashes[k] = _hash_of_bytes(data, start, end)
+            chars[k] = characters_between(data, start, end)
+    return hashes, chars
+
+
+@njit(cache=True, nogil=True)
+def characters_between(data, start, end) -> Any:
     """Code points of a range: bytes that continue no other."""
     found = end - start
     for base in range(start, end, 64):
@@ -337,46 +337,3 @@ def _characters(data, start, end) -> Any:
         mask = mask_between(data, at, 0x80, 0xBF) >> np.uint64(base - at)
         found -= count_bits(mask & bits_below(end - base))
     return found
-
-
-@njit(cache=True, nogil=True)
-def _spaced_words(data, starts, ends) -> Any:
-    counts = np.zeros(len(starts), np.int64)
-    longest = np.zeros(len(starts), np.int64)
-    for k in range(len(starts)):
-        end = ends[k]
-        word = starts[k]  # where the word that is read begins
-        skip = word  # end of the last white space beyond ASCII
-        for base in range(starts[k], end, 64):
-            space, wide = _spaces(data, base)
-            here = bits_below(end - base)
-            wide &= here
-            while wide:
-                at = base + first_bit(wide)
-                length = _space_length(
-                    data[at], data[at + 1] if at + 1 < end else 0, data[at + 2] if at + 2 < end else 0
-                )
-                for byte in range(at, at + length):
-                    if byte < base + 64:
-                        space |= np.uint64(1) << np.uint64(byte - base)
-                wide &= wide - np.uint64(1)
-                if length:
-                    following = at + length
-                    if following > base + 64:
-                        skip = following
-            if base < skip and base + 64 > skip and skip - base < 3:  # the white space began in the block before
-                space |= bits_below(skip - base)
-            space &= here
-            while space:
-                at = base + first_bit(space)
-                if at > word:
-                    counts[k] += 1
-                    if at - word > longest[k]:  # never more code points than bytes
-                        longest[k] = max(longest[k], _characters(data, word, at))
-                word = at + 1
-                space &= space - np.uint64(1)
-        if end > word:
-            counts[k] += 1
-            if end - word > longest[k]:
-                longest[k] = max(longest[k], _characters(data, word, end))
-    return counts, longest

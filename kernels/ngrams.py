@@ -1,4 +1,7 @@
-"""Repeated runs of n tokens within a text, measured in characters (Gopher, arXiv 2112.11446, table A1).
+"""Runs of n tokens that occur more than once in a text, measured in characters (Gopher, arXiv 2112.11446, table A1).
+
+Each recipe measures them in its own way, and all of them are found in one go: what came before (datatrove), all
+occurrences (dolma), tokens that lie in any (DCLM, Llama 3).
 
 A run of tokens is known by a 64-bit polynomial of their hashes; within one text a false match is too rare to happen
 (2^-64 a pair).
@@ -17,26 +20,36 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Repeats", "ngram_hashes", "repeats"]
+__all__ = ["Runs", "ngram_hashes", "runs"]
 
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
 
 
-class Repeats(NamedTuple):
-    """Characters of each text in repeated runs, (texts, sizes)."""
+class Runs(NamedTuple):
+    """The runs of n tokens of each text, (texts, sizes); 0 where a text has fewer than n tokens.
 
-    top: NDArray[np.int64]
-    """Occurrences of the most frequent run (overlapping ones too), times its characters with one space between tokens.
-
-    Among equally frequent runs the one that comes first counts; a text of fewer than n tokens has 0.
+    Characters are those of tokens alone, not between them.
     """
-    duplicate: NDArray[np.int64]
-    """Characters inside runs that occurred before, none counted twice.
 
-    The text is read from its beginning: a run seen before counts with its characters (not those between tokens) and
-    reading goes on behind it; a run not seen is noted and reading goes on one token further.
+    times: NDArray[np.int64]
+    """Occurrences of the most frequent run, overlapping ones too."""
+    first: NDArray[np.int64]
+    """Characters of that run; of the first where several are as frequent."""
+    longest: NDArray[np.int64]
+    """Characters of the longest where several are as frequent; 0 where no run occurs twice."""
+    later: NDArray[np.int64]
+    """Characters inside runs that occurred before, none counted twice (datatrove's measure).
+
+    The text is read from its beginning: a run seen before counts and reading goes on behind it; a run not seen is noted
+    and reading goes on one token further.
     """
+    repeated: NDArray[np.int64]
+    """All occurrences of all runs that occur twice, overlapping ones each in full (dolma's measure)."""
+    total: NDArray[np.int64]
+    """The same of all runs."""
+    covered: NDArray[np.int64]
+    """Tokens that lie in a run that occurs twice, each once (DCLM's measure)."""
 
 
 def ngram_hashes(
@@ -56,19 +69,20 @@ def ngram_hashes(
     return _ngram_hashes(offsets, hashes, n)
 
 
-def repeats(
+def runs(
     offsets: NDArray[np.int64], hashes: NDArray[np.uint64], chars: NDArray[np.int64], sizes: Sequence[int]
-) -> Repeats:
-    """Measure the repeated runs of every text, for several n at once.
+) -> Runs:
+    """Measure the runs of every text, for several n at once.
 
     Args:
         offsets: the texts' ranges of tokens.
         hashes: one hash a token.
-        chars: code points of each token.
+        chars: code points of each token; ones where tokens are to be counted.
         sizes: values of n, rising.
     """
     _check_sizes(sizes)
-    return Repeats(*_repeats(offsets, hashes, chars, np.asarray(sizes, np.int64)))
+    found = _runs(offsets, hashes, chars, np.asarray(sizes, np.int64))
+    return Runs(*(np.ascontiguousarray(found[place]) for place in range(len(Runs._fields))))
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:
@@ -94,43 +108,84 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _lengthen(grams, where, candidates, tokens, first, count, n) -> Any:
-    """Turn the candidates' hashes of n - 1 tokens into hashes of n; the candidate without an n-th token falls away."""
-    kept = 0
-    for k in range(candidates):
-        if where[k] + n <= count:
-            where[kept] = where[k]
-            grams[kept] = grams[k] * _MULTIPLIER + tokens[first + where[k] + n - 1]
-            kept += 1
-    return kept
-
-
-@njit(cache=True, nogil=True)
 def _perhaps_repeated(grams, where, candidates, marks) -> Any:
     """Keep the candidates whose place among ``marks`` another one shares: all that are repeated, and a few more.
 
     Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all.
     """
-    size = 64
-    while size < 6 * candidates:
-        size *= 2
-    marks[:size] = 0
-    mask = np.uint64(size - 1)
-    for k in range(candidates):
-        place = (grams[k] >> _HIGH) & mask
-        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
-    kept = 0
+    _mark(grams, candidates, marks)
+    mask = np.uint64(len(marks) - 1)
+    kept = np.uint64(0)
     for k in range(candidates):
         gram = grams[k]
         where[kept] = where[k]
         grams[kept] = gram
-        kept += marks[(gram >> _HIGH) & mask] > 1
+        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
+    return np.int64(kept)
+
+
+@njit(cache=True, nogil=True)
+def _mark(grams, count, marks) -> Any:
+    marks[:] = 0
+    mask = np.uint64(len(marks) - 1)
+    for k in range(count):
+        place = (grams[k] >> _HIGH) & mask
+        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
+
+
+@njit(cache=True, nogil=True)
+def _first_candidates(hashes, n, grams, where, marks) -> Any:
+    """The same for all runs of n tokens of a text."""
+    count = len(hashes) - n + 1
+    if n == 2:
+        for k in range(count):
+            grams[k] = hashes[k] * _MULTIPLIER + hashes[k + 1]
+    else:
+        for k in range(count):
+            value = hashes[k]
+            for j in range(1, n):
+                value = value * _MULTIPLIER + hashes[k + j]
+            grams[k] = value
+    _mark(grams, count, marks)
+    mask = np.uint64(len(marks) - 1)
+    kept = np.uint64(0)
+    for k in range(count):
+        gram = grams[k]
+        where[kept] = k
+        grams[kept] = gram
+        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
+    return np.int64(kept)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _marks_for(candidates) -> Any:
+    """How many marks keep most runs apart: a power of two."""
+    size = 64
+    while size < 6 * candidates:
+        size *= 2
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _lengthened(hashes, first, count, n, more, grams, where, candidates) -> Any:
+    """Turn the candidates' hashes of n tokens into hashes of n + more; one that the text is too short for goes."""
+    kept = 0
+    for k in range(candidates):
+        at = where[k]
+        if at + n + more > count:
+            continue
+        value = grams[k]
+        for j in range(n, n + more):
+            value = value * _MULTIPLIER + hashes[first + at + j]
+        where[kept] = at
+        grams[kept] = value
+        kept += 1
     return kept
 
 
 @njit(cache=True, nogil=True)
-def _count_runs(grams, where, candidates, n, lengths, table, counts, firsts, noted) -> Any:
-    """Count the candidate runs in a hash table: (top characters, duplicate characters, candidates for n + 1).
+def _numbered(grams, where, candidates, n, lengths, table, counts, firsts, noted) -> Any:
+    """Count the candidate runs in a hash table, and what occurred before.
 
     The table holds the number of the first candidate of each run, ``firsts`` each candidate's; ``counts`` and ``noted``
     (whether reading has noted the run: one inside a run that was counted as a duplicate is not) belong to that number.
@@ -140,9 +195,8 @@ def _count_runs(grams, where, candidates, n, lengths, table, counts, firsts, not
         size *= 2
     table[:size] = -1
     mask = np.uint64(size - 1)
-    best_count = np.int64(0)
-    best = np.int64(0)
-    total = np.int64(0)
+    most = np.int32(1)
+    later = np.int64(0)
     reading = np.int64(0)
     for k in range(candidates):
         gram = grams[k]
@@ -157,68 +211,106 @@ def _count_runs(grams, where, candidates, n, lengths, table, counts, firsts, not
             counts[k] = 0
             noted[k] = False
         firsts[k] = number
-        counts[number] += 1
+        counts[number] += np.int32(1)
+        most = max(most, counts[number])
         at = where[k]
         if at >= reading:
             if noted[number]:
-                total += lengths[at + n] - lengths[at]
-                reading = at + n
+                later += lengths[at + n] - lengths[at]
+                reading = np.int64(at + n)
             noted[number] = True
-        if counts[number] > best_count or (counts[number] == best_count and number < best):
-            best_count = np.int64(counts[number])
-            best = number
-    # Only runs that occur twice can begin a longer run that does; alone, each run occurs once and the text's first one
-    # is the top.
-    begin = where[best] if best_count > 1 else np.int64(0)
-    top = max(best_count, 1) * (lengths[begin + n] - lengths[begin] + n - 1)
-    kept = 0
-    for k in range(candidates):
-        where[kept] = where[k]
-        grams[kept] = grams[k]
-        kept += counts[firsts[k]] > 1
-    return top, total, kept
+    return np.int64(most), later
 
 
 @njit(cache=True, nogil=True)
-def _repeats(offsets, hashes, chars, sizes) -> Any:
+def _runs(offsets, hashes, chars, sizes) -> Any:
     texts = len(offsets) - 1
     longest = np.int64(0)
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
+    marks = np.empty(_marks_for(longest), np.uint8)
     size = 16
     while size < 2 * longest:
         size *= 2
-    table = np.empty(size, np.int64)
-    size = 64
-    while size < 6 * longest:
-        size *= 2
-    marks = np.empty(size, np.uint8)
-    counts = np.empty(longest, np.int64)
-    firsts = np.empty(longest, np.int64)
+    table = np.empty(size, np.int32)
+    counts = np.empty(longest, np.int32)
+    firsts = np.empty(longest, np.int32)
     noted = np.empty(longest, np.bool_)
-    where = np.empty(longest, np.int64)
+    where = np.empty(longest, np.int32)
     grams = np.empty(longest, np.uint64)
     lengths = np.zeros(longest + 1, np.int64)
-    top = np.zeros((texts, len(sizes)), np.int64)
-    duplicate = np.zeros((texts, len(sizes)), np.int64)
+    found = np.zeros((7, texts, len(sizes)), np.int64)
     for i in range(texts):
         first = offsets[i]
         count = offsets[i + 1] - first
+        length = np.int64(0)
+        widths = chars[first : first + count]
         for k in range(count):
-            where[k] = k
-            grams[k] = hashes[first + k]
-            lengths[k + 1] = lengths[k] + chars[first + k]
-        candidates = count
-        n = 1
+            length += widths[k]
+            lengths[k + 1] = length
+        candidates = np.int64(0)
         for column in range(len(sizes)):
-            if count < sizes[column]:
+            n = sizes[column]
+            if count < n:
                 break
-            while n < sizes[column]:
-                n += 1
-                candidates = _lengthen(grams, where, candidates, hashes, first, count, n)
             if column == 0:
-                candidates = _perhaps_repeated(grams, where, candidates, marks)
-            top[i, column], duplicate[i, column], candidates = _count_runs(
-                grams, where, candidates, n, lengths, table, counts, firsts, noted
-            )
-    return top, duplicate
+                candidates = _first_candidates(
+                    hashes[first : first + count], n, grams, where, marks[: _marks_for(count)]
+                )
+            elif candidates:
+                before = sizes[column - 1]
+                candidates = _lengthened(hashes, first, count, before, n - before, grams, where, candidates)
+                candidates = _perhaps_repeated(grams, where, candidates, marks[: _marks_for(candidates)])
+            most = np.int64(1)
+            if candidates:
+                most, found[3, i, column] = _numbered(
+                    grams, where, candidates, n, lengths, table, counts, firsts, noted
+                )
+            found[0, i, column] = most
+            if most == 1:  # alone, each run occurs once and the text's first one is the most frequent
+                found[1, i, column] = lengths[n]
+                candidates = np.int64(0)
+                continue
+            begun = False
+            widest = repeated = covered = reach = np.int64(0)
+            kept = 0
+            for k in range(candidates):
+                times = counts[firsts[k]]
+                if times < 2:
+                    continue
+                at = np.int64(where[k])
+                length = lengths[at + n] - lengths[at]
+                if times == most:
+                    if not begun:
+                        begun = True
+                        found[1, i, column] = length
+                    widest = max(widest, length)
+                repeated += length
+                covered += lengths[at + n] - lengths[max(at, reach)]
+                reach = at + n
+                where[kept] = at  # only runs that occur twice can begin a longer run that does
+                grams[kept] = grams[k]
+                kept += 1
+            candidates = np.int64(kept)
+            found[2, i, column] = widest
+            found[4, i, column] = repeated
+            found[6, i, column] = covered
+        _totals(lengths, count, sizes, found[5, i])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _totals(lengths, count, sizes, totals) -> Any:
+    """Characters of all runs of each size: a token counts once for each run that it lies in.
+
+    That is n times but at the text's ends, so the whole text counts n times, less what its ends lack.
+    """
+    for column in range(len(sizes)):
+        n = sizes[column]
+        if count < n:
+            break
+        total = n * lengths[count]
+        for k in range(1, n):
+            # Of the runs that would begin k tokens before the text, or end k behind it, the part that lies within.
+            total -= lengths[n - k] + lengths[count] - lengths[count - n + k]
+        totals[column] = total

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 
 from kernels.blocks import at_least_a_block, bits_below, first_bit, last_block, mask_pair
 from kernels.lines import Lines
+from kernels.occurrences import PhraseGroup, count_occurrences, finder, rarest_pair
 from kernels.strings import TextBatch
 
 __all__ = ["begins_with", "count_phrases", "ends_with", "phrase_lines"]
-
-# Bytes by their frequency in English prose; one that is not here is rarer still. The rarest two neighbours of a phrase
-# are looked for.
-_FREQUENT: Final = b" etaoinshrdlcumwfgypbvk"
-_CASE: Final = 32  # the bit in which an ASCII letter's capital differs
 
 
 def count_phrases(batch: TextBatch, phrases: Sequence[str]) -> NDArray[np.int64]:
@@ -34,7 +30,7 @@ def count_phrases(batch: TextBatch, phrases: Sequence[str]) -> NDArray[np.int64]
         ValueError: an empty phrase.
     """
     starts, ends = batch.offsets[:-1], batch.offsets[1:]
-    return _count(at_least_a_block(batch.data), starts, ends, *_compiled(phrases), False).astype(np.int64)
+    return _count(at_least_a_block(batch.data), starts, ends, *_compiled(phrases)).astype(np.int64)
 
 
 def phrase_lines(batch: TextBatch, found: Lines, phrases: Sequence[str]) -> NDArray[np.bool_]:
@@ -51,7 +47,8 @@ def phrase_lines(batch: TextBatch, found: Lines, phrases: Sequence[str]) -> NDAr
     Raises:
         ValueError: an empty phrase.
     """
-    return _count(at_least_a_block(batch.data), found.starts, found.ends, *_compiled(phrases), True) > 0
+    groups = tuple(PhraseGroup((phrase,), fold=True) for phrase in phrases)
+    return count_occurrences(batch, found.starts, found.ends, finder(groups)) > 0
 
 
 def _compiled(phrases: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
@@ -60,21 +57,12 @@ def _compiled(phrases: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int
     if not all(encoded):
         raise ValueError(f"phrases: found {list(phrases)}, expected none empty")
     bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    places = np.array([_rarest_pair(phrase) for phrase in encoded], np.int64)
+    places = np.array([rarest_pair(phrase) for phrase in encoded], np.int64)
     return np.frombuffer(b"".join(encoded), np.uint8), bounds, places
 
 
-def _rarest_pair(phrase: bytes) -> int:
-    """Where the two neighbours are that prose has least often; the last of equals, for a character's last bytes."""
-
-    def rank(k: int) -> tuple[int, int]:
-        return sum(_FREQUENT.find(phrase[k + j : k + j + 1]) % 99 for j in range(2)), k
-
-    return max(range(max(1, len(phrase) - 1)), key=rank)
-
-
 @njit(cache=True, nogil=True)
-def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
+def _count(data, starts, ends, phrases, bounds, places) -> Any:
     """Occurrences of every phrase between each start and end, in one walk; the ranges rise and do not overlap."""
     number = len(places)
     counts = np.zeros((len(starts), number), np.int32)
@@ -82,7 +70,6 @@ def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
         return counts
     free = np.full(number, starts[0])  # where the next occurrence may begin
     rows = np.zeros(number, np.int64)  # the range of the last one
-    ignored = np.uint8(_CASE if fold else 0)
     last = ends[-1]
     for base in range(starts[0], last, 64):
         here = bits_below(last - base)
@@ -92,7 +79,7 @@ def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
             apart = min(size, 2) - 1
             low = first + places[p]
             at = last_block(base, len(data) - apart)
-            candidates = mask_pair(data, at, phrases[low], apart, phrases[low + apart], ignored)
+            candidates = mask_pair(data, at, phrases[low], apart, phrases[low + apart], np.uint8(0))
             candidates = (candidates >> np.uint64(base - at)) & here
             while candidates:
                 begin = base + first_bit(candidates) - places[p]
@@ -106,12 +93,7 @@ def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
                 if row == len(ends) or begin < starts[row] or begin + size > ends[row]:
                     continue
                 k = 0
-                while k < size:
-                    byte = data[begin + k]
-                    if fold and 65 <= byte <= 90:
-                        byte += 32
-                    if byte != phrases[first + k]:
-                        break
+                while k < size and data[begin + k] == phrases[first + k]:
                     k += 1
                 if k == size:
                     counts[row, p] += 1
@@ -120,21 +102,31 @@ def _count(data, starts, ends, phrases, bounds, places, fold) -> Any:
 
 
 def begins_with(
-    batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64], phrases: Sequence[str]
+    batch: TextBatch,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    phrases: Sequence[str],
+    *,
+    fold: bool = False,
 ) -> NDArray[np.bool_]:
-    """Which of the ranges of bytes begin with one of the phrases."""
-    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], False)
+    """Which of the ranges of bytes begin with one of the phrases; with ``fold`` (lower case) in any ASCII case."""
+    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], False, fold)
 
 
 def ends_with(
-    batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64], phrases: Sequence[str]
+    batch: TextBatch,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    phrases: Sequence[str],
+    *,
+    fold: bool = False,
 ) -> NDArray[np.bool_]:
-    """Which of the ranges of bytes end with one of the phrases."""
-    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], True)
+    """Which of the ranges of bytes end with one of the phrases; with ``fold`` (lower case) in any ASCII case."""
+    return _affix(batch.data, starts, ends, *_compiled(phrases)[:2], True, fold)
 
 
 @njit(cache=True, nogil=True)
-def _affix(data, starts, ends, phrases, bounds, at_end) -> Any:
+def _affix(data, starts, ends, phrases, bounds, at_end, fold) -> Any:
     found = np.zeros(len(starts), np.bool_)
     for i in range(len(starts)):
         for p in range(len(bounds) - 1):
@@ -143,7 +135,12 @@ def _affix(data, starts, ends, phrases, bounds, at_end) -> Any:
                 continue
             begin = ends[i] - size if at_end else starts[i]
             k = 0
-            while k < size and data[begin + k] == phrases[bounds[p] + k]:
+            while k < size:
+                byte = data[begin + k]
+                if fold and 65 <= byte <= 90:
+                    byte += 32
+                if byte != phrases[bounds[p] + k]:
+                    break
                 k += 1
             if k == size:
                 found[i] = True

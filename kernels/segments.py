@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["counts_of", "range_sums", "range_sums_where"]
+__all__ = ["chosen", "counts_of", "counts_until", "range_sums", "range_sums_where"]
 
 
 def range_sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,6 +31,45 @@ def range_sums_where(
 def counts_of(kinds: NDArray[np.uint8], kind: int, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many from each offset to the next are of one kind."""
     return _counts_of(np.ascontiguousarray(kinds), kind, offsets)
+
+
+def chosen(
+    kinds: NDArray[np.uint8], kind: int, hashes: NDArray[np.uint64], chars: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hashes and characters of the tokens of one kind."""
+    return _chosen(kinds, kind, hashes, chars)
+
+
+def counts_until(
+    kinds: NDArray[np.uint8], kind: int, positions: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many of one kind have their position from one end to the next; both rise."""
+    return _counts_until(kinds, kind, positions, ends)
+
+
+@njit(cache=True, nogil=True)
+def _chosen(kinds, kind, hashes, chars) -> Any:
+    kept_hashes = np.empty(len(kinds), np.uint64)
+    kept_chars = np.empty(len(kinds), np.int64)
+    kept = np.uint64(0)
+    for k in range(len(kinds)):
+        kept_hashes[kept] = hashes[k]
+        kept_chars[kept] = chars[k]
+        kept += np.uint64(kinds[k] == kind)
+    return kept_hashes[:kept], kept_chars[:kept]
+
+
+@njit(cache=True, nogil=True)
+def _counts_until(kinds, kind, positions, ends) -> Any:
+    found = np.zeros(len(ends), np.int64)
+    at = 0
+    for i in range(len(ends)):
+        count = np.int64(0)
+        while at < len(positions) and positions[at] < ends[i]:
+            count += kinds[at] == kind
+            at += 1
+        found[i] = count
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Words between white space, ``str.split()``, of whole texts: what dolma and DCLM call words."""
+"""Words between white space, ``str.split()``: what dolma and DCLM call words, and what C4 counts in a line."""
 
 # pyright: reportMissingParameterType=false
 # The types of a kernel's parameters are those it is called with: Numba compiles it for them.
@@ -11,32 +11,97 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, bits_below, first_bit, load_word
 from kernels.characters import decoded
+from kernels.lines import Lines, characters_between
+from kernels.spaces import space_mask
 from kernels.strings import TextBatch
-from kernels.unicode import ALPHA, BLOCK, SHIFT, SPACE, unicode_tables
-from kernels.words import mix_end, mix_step
+from kernels.unicode import ALPHA, BLOCK, SHIFT, unicode_tables
+from kernels.words import case_folded, mix_end, mix_step
 
-__all__ = ["SpacedTokens", "medians", "spaced_tokens"]
+__all__ = [
+    "SpacedRanges",
+    "SpacedTokens",
+    "SpacedWords",
+    "medians",
+    "spaced_ranges",
+    "spaced_tokens",
+    "spaced_words",
+    "spelling_hash",
+]
 
 _SEED: Final = np.uint64(0x9E3779B97F4A7C15)
+_ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_TOPS: Final = np.uint64(0x8080808080808080)
+_LOWS: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
+_CASES: Final = np.uint64(0x2020202020202020)
+_FROM_A: Final = np.uint64(0x1F1F1F1F1F1F1F1F)  # lifts what is at least "a" to 128
+_BEYOND_Z: Final = np.uint64(0x0505050505050505)  # lifts what is beyond "z" to 128
 
 
-class SpacedTokens(NamedTuple):
+class SpacedRanges(NamedTuple):
     """The words of ``n`` texts in order: those of text ``i`` have the numbers ``offsets[i]`` to ``offsets[i + 1]``."""
 
     offsets: NDArray[np.int64]  # n + 1
     starts: NDArray[np.int64]  # byte position in the batch's data
     ends: NDArray[np.int64]
-    hashes: NDArray[np.uint64]  # of its bytes, as ``kernels.words.spelling_hash``
+
+
+class SpacedTokens(NamedTuple):
+    """The same with what is written in each word."""
+
+    offsets: NDArray[np.int64]  # n + 1
+    starts: NDArray[np.int64]  # byte position in the batch's data
+    ends: NDArray[np.int64]
+    hashes: NDArray[np.uint64]  # of its bytes, as ``spelling_hash``
     folded: NDArray[np.uint64]  # the same with ASCII upper case made lower
     chars: NDArray[np.int64]  # code points; a byte that is not UTF-8 is one
     alphabetic: NDArray[np.bool_]  # holds a letter (str.isalpha)
 
 
-def spaced_tokens(batch: TextBatch) -> SpacedTokens:
+class SpacedWords(NamedTuple):
+    """What ``str.split()`` says of each line."""
+
+    counts: NDArray[np.int64]  # words
+    longest: NDArray[np.int64]  # code points of the longest
+
+
+def spaced_ranges(batch: TextBatch) -> SpacedRanges:
     """Split every text of the batch at white space (str.isspace)."""
+    return SpacedRanges(*_ranges(at_least_a_block(batch.data), batch.offsets))
+
+
+def spaced_tokens(batch: TextBatch, ranges: SpacedRanges | None = None) -> SpacedTokens:
+    """Split every text of the batch at white space, and read the words.
+
+    Args:
+        batch: the texts.
+        ranges: where their words are, if that is known already.
+    """
+    found = spaced_ranges(batch) if ranges is None else ranges
     tables = unicode_tables()
-    return SpacedTokens(*_split(batch.data, batch.offsets, tables.property_index, tables.properties))
+    read = _read(at_least_a_block(batch.data), found.starts, found.ends, tables.property_index, tables.properties)
+    return SpacedTokens(*found, *read)
+
+
+def spaced_words(batch: TextBatch, ranges: SpacedRanges, lines: Lines) -> SpacedWords:
+    """Words between white space in each line.
+
+    Args:
+        batch: the texts.
+        ranges: their words.
+        lines: their lines; no word lies across two, for line breaks are white space.
+    """
+    return SpacedWords(*_words_of_lines(at_least_a_block(batch.data), ranges.starts, ranges.ends, lines.ends))
+
+
+def spelling_hash(word: str) -> int:
+    """Hash of a word's bytes: the entry that it has in ``SpacedTokens.hashes``."""
+    tables = unicode_tables()
+    data = np.frombuffer(word.encode(), np.uint8)
+    bounds = np.array([0, len(data)])
+    read = _read(at_least_a_block(data), bounds[:1], bounds[1:], tables.property_index, tables.properties)
+    return int(read[0][0])
 
 
 def medians(offsets: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -45,70 +110,129 @@ def medians(offsets: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np
 
 
 @njit(cache=True, nogil=True)
-def _split(data, offsets, property_index, properties) -> Any:
+def _grown(values, used, capacity) -> Any:
+    larger = np.empty(capacity, values.dtype)
+    larger[:used] = values[:used]
+    return larger
+
+
+@njit(cache=True, nogil=True)
+def _ranges(data, offsets) -> Any:
     n = len(offsets) - 1
-    capacity = (offsets[n] - offsets[0]) // 2 + n + 1
+    capacity = (offsets[n] - offsets[0]) // 4 + 64
     bounds = np.zeros(n + 1, np.int64)
     starts = np.empty(capacity, np.int64)
     ends = np.empty(capacity, np.int64)
-    hashes = np.empty(capacity, np.uint64)
-    folded = np.empty(capacity, np.uint64)
-    chars = np.empty(capacity, np.int64)
-    alphabetic = np.empty(capacity, np.bool_)
-    spaces = np.zeros(128, np.bool_)
-    spaces[9:14] = True
-    spaces[28:33] = True
+    one = np.uint64(1)
     m = 0
     for i in range(n):
-        at = np.int64(offsets[i])
-        end = np.int64(offsets[i + 1])
-        while at < end:
-            state = other = _SEED
-            letter = False
-            count = np.int64(0)
-            start = at
-            after = at
-            while at < end:
-                byte = data[at]
-                if byte < 0x80:
-                    if spaces[byte]:
-                        after = at + 1
-                        break
-                    state = mix_step(state, byte)
-                    if 65 <= byte <= 90:
-                        letter = True
-                        other = mix_step(other, byte + 32)
-                    else:
-                        letter |= 97 <= byte <= 122
-                        other = mix_step(other, byte)
-                    count += 1
-                    at += 1
-                    continue
-                code, length = decoded(data, at, end)
-                if code >= 0:
-                    word = np.int64(
-                        properties[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & (BLOCK - 1))]
-                    )
-                    if word & SPACE:
-                        after = at + length
-                        break
-                    letter |= word & ALPHA != 0
-                for k in range(at, at + length):
-                    state = mix_step(state, data[k])
-                    other = mix_step(other, data[k])
-                count += 1
-                at += length
-            if at > start:
-                starts[m] = start
-                ends[m] = at
-                hashes[m] = mix_end(state)
-                folded[m] = mix_end(other)
-                chars[m] = count
-                alphabetic[m] = letter
-                m += 1
-            at = max(at, after)
+        begin = offsets[i]
+        end = offsets[i + 1]
+        most = m + (end - begin) // 2 + 1
+        if most > capacity:
+            capacity = max(most, capacity + capacity // 2)
+            starts = _grown(starts, m, capacity)
+            ends = _grown(ends, m, capacity)
+        first = last = m
+        outside = one  # whether the byte before is white space
+        reach = begin
+        for base in range(begin, end, 64):
+            here = bits_below(end - base)
+            space, reach = space_mask(data, base, end, reach, here)
+            gap = space | ~here
+            before = (gap << one) | outside
+            outside = gap >> np.uint64(63)
+            opening = ~gap & before
+            closing = gap & ~before
+            while opening:
+                starts[first] = base + first_bit(opening)
+                first += 1
+                opening &= opening - one
+            while closing:
+                ends[last] = base + first_bit(closing)
+                last += 1
+                closing &= closing - one
+        if last < first:
+            ends[last] = end
+        m = first
         bounds[i + 1] = m
-    return bounds, starts[:m], ends[:m], hashes[:m], folded[:m], chars[:m], alphabetic[:m]
+    return bounds, starts[:m], ends[:m]
+
+
+@njit(cache=True, nogil=True)
+def _decoded_word(data, start, end, property_index, properties) -> Any:
+    """Characters of a word beyond ASCII, and whether one is a letter."""
+    at = np.int64(start)
+    count = np.int64(0)
+    letter = False
+    while at < end:
+        length = 1
+        if data[at] >= 0x80:
+            code, length = decoded(data, at, end)
+            if code >= 0:
+                word = properties[(np.int64(property_index[code >> SHIFT]) << SHIFT) | (code & (BLOCK - 1))]
+                letter |= word & ALPHA != 0
+        count += 1
+        at += length
+    return count, letter
+
+
+@njit(cache=True, nogil=True)
+def _read(data, starts, ends, property_index, properties) -> Any:
+    """Eight bytes a step, with zeros behind the last: the length, which the hash begins with, tells NULs from them."""
+    m = len(starts)
+    hashes = np.empty(m, np.uint64)
+    folded = np.empty(m, np.uint64)
+    chars = np.empty(m, np.int64)
+    alphabetic = np.empty(m, np.bool_)
+    limit = len(data) - 8
+    for k in range(m):
+        at = starts[k]
+        size = ends[k] - at
+        chars[k] = size
+        state = other = mix_step(_SEED, size)
+        letters = high = np.uint64(0)
+        while True:
+            if at <= limit:
+                word = load_word(data, at)
+            else:
+                word = load_word(data, limit) >> np.uint64(8 * (at - limit))
+            if size < 8:
+                word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+            high |= word
+            lower = (word | _CASES) & _LOWS
+            letters |= (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
+            state = mix_step(state, word)
+            other = mix_step(other, case_folded(word))
+            if size <= 8:
+                break
+            at += 8
+            size -= 8
+        hashes[k] = mix_end(state)
+        folded[k] = mix_end(other)
+        alphabetic[k] = letters & _TOPS != 0
+        if high & _TOPS:
+            count, letter = _decoded_word(data, starts[k], ends[k], property_index, properties)
+            chars[k] = count
+            alphabetic[k] |= letter
+    return hashes, folded, chars, alphabetic
+
+
+@njit(cache=True, nogil=True)
+def _words_of_lines(data, starts, ends, line_ends) -> Any:
+    counts = np.zeros(len(line_ends), np.int64)
+    longest = np.zeros(len(line_ends), np.int64)
+    word = 0
+    for k in range(len(line_ends)):
+        first = word
+        most = np.int64(0)
+        while word < len(starts) and starts[word] < line_ends[k]:
+            if ends[word] - starts[word] > most:  # never more code points than bytes
+                most = max(most, characters_between(data, starts[word], ends[word]))
+            word += 1
+        counts[k] = word - first
+        longest[k] = most
+    return counts, longest
 
 
 @njit(cache=True, nogil=True)

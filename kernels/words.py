@@ -61,9 +61,9 @@ __all__ = [
     "WORD",
     "Spelling",
     "Words",
+    "folded_spelling",
     "folded_words",
     "spelled_words",
-    "spelling_hash",
     "token_hashes",
     "token_spelling",
     "words",
@@ -84,6 +84,9 @@ _U31: Final = np.uint64(31)
 _ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TOPS: Final = np.uint64(0x8080808080808080)
 _U37: Final = np.uint64(37)
+_LOWS: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
+_FROM_CAPITAL_A: Final = np.uint64(0x3F3F3F3F3F3F3F3F)  # lifts what is at least "A" to 128
+_BEYOND_CAPITAL_Z: Final = np.uint64(0x2525252525252525)  # lifts what is beyond "Z" to 128
 
 
 class Words(NamedTuple):
@@ -132,17 +135,22 @@ def token_spelling(batch: TextBatch, found: Tokens) -> Spelling:
     return Spelling(hashes, chars, found.alphabetic, found.terminal)
 
 
+def folded_spelling(batch: TextBatch, found: Tokens, spelled: Spelling) -> NDArray[np.uint64]:
+    """Hash of each token under case folding, without what is invisible in it; of the same tokens as ``Words.hashes``.
+
+    It is that of ``Spelling.hashes`` for the token as it would be spelled then: most tokens are spelled so already. It
+    is cheaper than that of ``Words``, which is kept in files and so must stay as it is.
+    """
+    tables = unicode_tables()
+    return _folded_spelling(at_least_a_block(batch.data), found.starts, found.ends, spelled.hashes, tables)
+
+
 def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     """The entries that tokens have in ``Spelling.hashes``."""
     encoded = [token.encode() for token in tokens]
     ends = np.cumsum([len(token) for token in encoded], dtype=np.int64)
     starts = ends - np.array([len(token) for token in encoded], np.int64)
     return _spelling(at_least_a_block(np.frombuffer(b"".join(encoded), np.uint8)), starts, ends)[0]
-
-
-def spelling_hash(word: str) -> int:
-    """Hash of a word's bytes, one a step: what a kernel computes with ``mix_step`` while it reads them."""
-    return int(_hash(np.frombuffer(word.encode(), np.uint8)))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -162,12 +170,12 @@ def mix_end(state) -> Any:
     return state ^ (state >> _U31)
 
 
-@njit(cache=True, nogil=True)
-def _hash(data) -> Any:
-    state = _SEED
-    for byte in data:
-        state = mix_step(state, byte)
-    return mix_end(state)
+@njit(cache=True, nogil=True, inline="always")
+def case_folded(word) -> Any:
+    """Eight bytes with ASCII upper case made lower."""
+    low = word & _LOWS
+    upper = (low + _FROM_CAPITAL_A) & ~(low + _BEYOND_CAPITAL_Z) & ~word & _TOPS
+    return word | (upper >> np.uint64(2))
 
 
 @njit(cache=True, nogil=True)
@@ -196,6 +204,81 @@ def _spelling(data, starts, ends) -> Any:
         hashes[k] = mix_end(mix_step(state, word))
         chars[k] = ends[k] - starts[k] - continuations - _continuations(word)
     return hashes, chars
+
+
+@njit(cache=True, nogil=True)
+def _folded_bytes(units, count, folded) -> Any:
+    """Write the characters under case folding, without those that are invisible, as UTF-8; how many bytes they are."""
+    size = 0
+    for number in range(count):
+        if units[number] & UNIT_CLASS == _FORMAT:
+            continue
+        code = np.int64(units[number] & UNIT_CODE_MASK)
+        if code < 0x80:
+            folded[size] = code
+            size += 1
+            continue
+        length = 2 if code < 0x800 else (3 if code < 0x10000 else 4)
+        for place in range(length - 1, 0, -1):
+            folded[size + place] = 0x80 | (code & 0x3F)
+            code >>= 6
+        folded[size] = (0xF00 >> length) & 0xFF | code
+        size += length
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _hash_of_token(data, start, end) -> Any:
+    """The hash that ``_spelling`` gives one token."""
+    limit = len(data) - 8
+    state = _SEED
+    while True:
+        word = load_word(data, min(start, limit)) >> np.uint64(8 * max(start - limit, 0))
+        if end - start <= 8:
+            return mix_end(mix_step(state, word & (_ALL >> np.uint64(64 - 8 * (end - start)))))
+        state = mix_step(state, word)
+        start += 8
+
+
+@njit(cache=True, nogil=True)
+def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
+    hashes = np.empty(len(starts), np.uint64)
+    ascii_table = ascii_units(tables)
+    limit = len(data) - 8
+    units = np.empty(64, np.uint32)
+    folded = np.zeros(4 * 64 + 8, np.uint8)
+    for k in range(len(starts)):
+        changed = high = np.uint64(0)
+        at = starts[k]
+        size = ends[k] - at
+        while True:
+            word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
+            if size < 8:
+                word &= _ALL >> np.uint64(64 - 8 * size)
+            changed |= word ^ case_folded(word)
+            high |= word
+            if size <= 8:
+                break
+            at += 8
+            size -= 8
+        hashes[k] = spelled[k]
+        if changed | (high & _TOPS) == 0:
+            continue
+        start = starts[k]
+        size = ends[k] - start
+        if high & _TOPS == 0 and size <= 8:
+            hashes[k] = mix_end(mix_step(_SEED, case_folded(word)))
+            continue
+        if size > len(units):
+            units = np.empty(size, np.uint32)
+            folded = np.zeros(4 * size + 8, np.uint8)
+        length = _folded_bytes(units, decode_part(data, start, ends[k], tables, ascii_table, units), folded)
+        same = length == size
+        for place in range(min(length, size)):
+            same &= folded[place] == data[start + place]
+        if not same:
+            hashes[k] = _hash_of_token(folded, 0, length)
+    return hashes
 
 
 @njit(cache=True, nogil=True, inline="always")

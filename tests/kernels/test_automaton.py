@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from kernels.automaton import automaton, count_groups
+
 from kernels.known_runs import count_known_runs, known_runs
 from kernels.strings import text_batch
 from kernels.words import words
