@@ -70,6 +70,7 @@ FAMILY = Family(
     },
     _measure,
     with_reference=_with_reference,
+    check=load_reference,
 )
 
 RULES = (

@@ -62,6 +62,11 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
             found.append(f"{where}: the family {name!r} goes by no file; leave it out")
         elif not path.is_file():
             found.append(f"{where}: {path}: no such file")
+        elif name in known and (check := filters.family(name).check) is not None:
+            try:
+                check(path)
+            except (ValueError, ModuleNotFoundError) as error:
+                found.append(f"{where}: {error}")
     for name in ("perplexity", "mathscore"):
         if name in recipe.filters.families and name not in recipe.filters.references:
             found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")

@@ -137,6 +137,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
     Signals are a function of a text, and an id stands for one text as long as its source is extracted in the same
     way: so signals of an earlier run are taken over, row by row, whatever else its input was.
     """
+    from filters import family
     from filters.language import model_path
 
     lineages = {done.source: done.lineage for done in extracted}
@@ -163,7 +164,10 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
 
     parameters: dict[str, Any] = {
         "families": list(filters.families),
-        "references": {name: sha256(path) for name, path in sorted(filters.references.items())},
+        "references": {
+            name: [sha256(file) for file in family(name).files(path)]
+            for name, path in sorted(filters.references.items())
+        },
         "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],
     }

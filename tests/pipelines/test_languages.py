@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from filters import language
+from filters import language, perplexity
 from pipelines import recipe, whatif
 from pipelines.engines.local import LocalEngine
 from pipelines.recipe_errors import RecipeError
@@ -171,3 +171,23 @@ def test_another_model_tells_the_languages_of_documents_and_lines(folder: Path) 
     plain = folder / tiny.build("plain", filters={"families": ["gopher"], "rules": rules[1:]})
     with pytest.raises(RecipeError, match="add the family 'mixed'"):
         whatif.whatif(plain, ["gopher-words.second_languages=[de]"])
+
+
+def test_a_tokeniser_beside_a_language_model_is_part_of_the_address_too(folder: Path) -> None:
+    (folder / "en.arpa").write_text("\\1-grams:\n-1 a\n")
+    filters = {"families": ["perplexity"], "references": {"perplexity": "en.arpa"}}
+    alone = digests(**filters)["02-measure"]
+    (folder / "en.sp.model").write_bytes(b"one")
+    beside = digests(**filters)["02-measure"]
+    (folder / "en.sp.model").write_bytes(b"two")
+    assert len({alone, beside, digests(**filters)["02-measure"]}) == 3
+
+
+def test_what_a_reference_needs_is_told_before_anything_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "en.binary").write_bytes(b"mmap")
+    (folder / "en.npz").write_bytes(b"no counts")
+    monkeypatch.setattr(perplexity, "find_spec", lambda name: None)
+    references = {"perplexity": "en.binary", "llama3": "en.npz"}
+    told = problems({"families": ["llama3", "perplexity"], "references": references})
+    assert "filters.references.perplexity: perplexity: reading en.binary needs the package kenlm" in told[0]
+    assert "filters.references.llama3: token reference en.npz: found no counts" in told[1]
