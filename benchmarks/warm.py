@@ -18,11 +18,12 @@ def main() -> None:
 
     from dedup import DedupConfig, deduplicate
     from filters import pii
+    from pipelines.recipe import Filters
     from pipelines.steps.measure import signals
 
     lines = [f"The {number}th sentence of a text that says little, and ends here." for number in range(60)]
     texts = pa.array(["\n".join(lines), "\n".join(lines[:50]), "Short."], pa.large_string())
-    signals(texts, ("gopher", "c4", "fineweb"))
+    signals(texts, Filters(families=("gopher", "c4", "fineweb")))
     pii.redact(texts, ("email", "ip"))
     deduplicate(pa.table({"id": ["1", "2", "3"], "text": texts}), DedupConfig.preset("fineweb"))
 

@@ -24,8 +24,8 @@ def decide(signals: pa.Table, rules: Sequence[Rule]) -> pa.Table:
 
     Args:
         signals: one row a document; the columns that the rules name, float. A rule that is restricted to sources, kinds
-            or languages also needs the column ``source``, ``kind`` or ``language``, and does not apply to other rows
-            (nor where that value is null).
+            or languages also needs the column ``source``, ``kind`` or ``language`` (``language.second`` for second
+            languages), and does not apply to other rows (nor where that value is null).
         rules: in order; names must differ. None that drops lines: those come before measuring (``strike_lines``).
 
     Returns:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.rule import Rule
 
-__all__ = ["applies", "asked_columns", "fails"]
+__all__ = ["SECOND_LANGUAGE", "applies", "asked_columns", "fails"]
+
+SECOND_LANGUAGE: Final = "language.second"
+"""The column with the second language of mixed documents (``filters.mixed.mixture``)."""
 
 
 def fails(rule: Rule) -> pc.Expression:
@@ -29,7 +32,13 @@ def fails(rule: Rule) -> pc.Expression:
 def applies(rule: Rule) -> pc.Expression:
     """Say of a row that the rule's restrictions let it see the row; where the value is null, only an exception does."""
     seen = pc.scalar(True)
-    for column, allowed in (("source", rule.sources), ("kind", rule.kinds), ("language", rule.languages)):
+    wanted = {
+        "source": rule.sources,
+        "kind": rule.kinds,
+        "language": rule.languages,
+        SECOND_LANGUAGE: rule.second_languages,
+    }
+    for column, allowed in wanted.items():
         if allowed:
             seen = seen & _among(column, allowed)
     if rule.except_languages:
@@ -43,6 +52,7 @@ def asked_columns(rule: Rule) -> list[str]:
         "source": rule.sources,
         "kind": rule.kinds,
         "language": (*rule.languages, *rule.except_languages),
+        SECOND_LANGUAGE: rule.second_languages,
     }
     return [column for column, values in restrictions.items() if values]
 

@@ -38,6 +38,9 @@ class Family:
         phrases: the groups of phrases that it asks the batch for: those of all families are looked for in one walk.
         with_reference: gives the same measure with a file that it goes by (a language model, a corpus's counts), read
             once; None for a family that knows of none.
+        check: looks at a reference before anything is measured, without reading all of it; raises ValueError, or
+            ModuleNotFoundError where a package is missing.
+        beside: where a second file of a reference would lie, which is read too if it is there (a model's tokeniser).
     """
 
     name: str
@@ -45,6 +48,13 @@ class Family:
     measure: Measure
     phrases: tuple[PhraseGroup, ...] = ()
     with_reference: Callable[[Path], Measure] | None = None
+    beside: Callable[[Path], Path] | None = None
+    check: Callable[[Path], object] | None = None
+
+    def files(self, reference: Path) -> list[Path]:
+        """The files that are read for a reference: what they hold decides the values."""
+        second = None if self.beside is None else self.beside(reference)
+        return [reference] if second is None or not second.is_file() else [reference, second]
 
     def opened(self, reference: str | Path | None) -> Family:
         """The family that measures with a reference; itself where none is given.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kernels.fasttext import Classifier, Dictionary, probabilities, row_sums
 from kernels.strings import TextBatch
 
-__all__ = ["FastText", "read"]
+__all__ = ["FastText", "check", "read"]
 
 _MAGIC: Final = 793712314
 _VERSION: Final = 12
@@ -70,18 +70,7 @@ def read(path: Path) -> FastText:
         ValueError: it is no such file, is cut short, or is a model of another kind.
     """
     file = _File(path)
-    magic, version = file.numbers("<ii")
-    if (magic, version) != (_MAGIC, _VERSION):
-        raise ValueError(
-            f"{path}: found the beginning {magic} and version {version}, expected a fastText model ({_MAGIC}, version"
-            f" {_VERSION})"
-        )
-    (dim, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _, _) = file.numbers("<12id")
-    if kind != _SUPERVISED or loss not in (_TREE, _SOFTMAX) or word_ngrams > 1:
-        raise ValueError(
-            f"{path}: found model {kind}, loss {loss}, word n-grams to {word_ngrams}; expected a supervised model"
-            f" ({_SUPERVISED}) with hierarchical softmax ({_TREE}) or softmax ({_SOFTMAX}) and single words"
-        )
+    (dim, _, _, _, _, _, loss, _, buckets, shortest, longest, _, _) = file.arguments()
     size, words, label_number, _, pruned = file.numbers("<iiiqq")
     if size != words + label_number or label_number < 1:
         raise ValueError(f"{path}: found {size} entries, {words} words and {label_number} labels: sums do not close")
@@ -113,6 +102,16 @@ def read(path: Path) -> FastText:
     )
 
 
+def check(path: Path) -> None:
+    """Look at the beginning of a model file, without reading the rest of it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no model that `read` reads.
+    """
+    _File(path).arguments()
+
+
 class _File:
     """Reads the parts of a model file one after the other."""
 
@@ -132,6 +131,23 @@ class _File:
 
     def numbers(self, layout: str) -> tuple[Any, ...]:
         return struct.unpack(layout, self._take(struct.calcsize(layout)).tobytes())
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The beginning: what the model is and was trained with."""
+        magic, version = self.numbers("<ii")
+        if (magic, version) != (_MAGIC, _VERSION):
+            raise ValueError(
+                f"{self.path}: found the beginning {magic} and version {version}, expected a fastText model ({_MAGIC},"
+                f" version {_VERSION})"
+            )
+        found = self.numbers("<12id")
+        word_ngrams, loss, kind = found[5:8]
+        if kind != _SUPERVISED or loss not in (_TREE, _SOFTMAX) or word_ngrams > 1:
+            raise ValueError(
+                f"{self.path}: found model {kind}, loss {loss}, word n-grams to {word_ngrams}; expected a supervised"
+                f" model ({_SUPERVISED}) with hierarchical softmax ({_TREE}) or softmax ({_SOFTMAX}) and single words"
+            )
+        return found
 
     def flag(self) -> bool:
         return bool(self.numbers("<?")[0])

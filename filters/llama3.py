@@ -66,6 +66,7 @@ FAMILY = Family(
     },
     _measure,
     with_reference=_with_reference,
+    check=load_reference,
 )
 
 RULES = (

@@ -175,13 +175,27 @@ def _require(package: str, path: Path) -> None:
         )
 
 
+def _tokeniser(path: Path) -> Path:
+    return path.parent / (path.name.partition(".arpa")[0].removesuffix(".binary") + ".sp.model")
+
+
+def _check(path: Path) -> None:
+    if not _is_arpa(path):
+        _require("kenlm", path)
+    if _tokeniser(path).is_file():
+        _require("sentencepiece", _tokeniser(path))
+
+
+def _is_arpa(path: Path) -> bool:
+    return path.name.endswith((".arpa", ".arpa.gz"))
+
+
 def _with_reference(path: Path) -> Measure:
     if not path.is_file():
         raise FileNotFoundError(f"perplexity: there is no language model {path}; give an ARPA file or KenLM's binary")
-    arpa = path.name.endswith((".arpa", ".arpa.gz"))
-    score = _arpa_scorer(read_arpa(path)) if arpa else _kenlm_scorer(path)
-    beside = path.parent / (path.name.partition(".arpa")[0].removesuffix(".binary") + ".sp.model")
-    split = _pieces(beside) if beside.is_file() else None
+    score = _arpa_scorer(read_arpa(path)) if _is_arpa(path) else _kenlm_scorer(path)
+    tokeniser = _tokeniser(path)
+    split = _pieces(tokeniser) if tokeniser.is_file() else None
 
     def measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         lines = batch.lines
@@ -234,4 +248,6 @@ FAMILY = Family(
     },
     _measure,
     with_reference=_with_reference,
+    beside=_tokeniser,
+    check=_check,
 )

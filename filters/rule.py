@@ -44,6 +44,9 @@ class Rule(BaseModel):
     kinds: tuple[str, ...] = Field(default=(), description="kinds it applies to; all where empty")
     languages: tuple[str, ...] = Field(default=(), description="languages it applies to; all where empty")
     except_languages: tuple[str, ...] = Field(default=(), description="languages it does not apply to")
+    second_languages: tuple[str, ...] = Field(
+        default=(), description="second languages of mixed documents that it applies to; any or none where empty"
+    )
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Rule:
@@ -62,6 +65,11 @@ class Rule(BaseModel):
             raise ValueError(
                 f"rule {self.name}: found action {self.action!r} on {self.signal}; 'drop_line' goes with signals of "
                 "lines (line.words), and they with no other action"
+            )
+        if self.second_languages and self.action == "drop_line":
+            raise ValueError(
+                f"rule {self.name}: found second_languages on {self.signal}; the second language is told of what the "
+                "rules on lines leave, and they cannot go by it"
             )
         if self.action == "redact" and not (self.signal.startswith("pii.") and self.max is not None):
             raise ValueError(

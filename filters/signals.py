@@ -67,10 +67,10 @@ def _opened(name: str, reference: str | Path) -> Family:
     path = Path(reference)
     if not path.is_file():
         return family(name).opened(path)  # which says what is missing and how it is made
-    status = path.stat()
-    return _family_with(name, path, status.st_mtime_ns, status.st_size)
+    seen = [(file, file.stat()) for file in family(name).files(path)]
+    return _family_with(name, path, tuple((str(file), now.st_mtime_ns, now.st_size) for file, now in seen))
 
 
 @lru_cache(maxsize=8)
-def _family_with(name: str, reference: Path, changed: int, size: int) -> Family:
+def _family_with(name: str, reference: Path, files: tuple[tuple[str, int, int], ...]) -> Family:
     return family(name).opened(reference)

@@ -70,7 +70,7 @@ class RuleUse(Part):
     A rule says what happens to a document that fails it: `action` is `drop`, `tag` (only told), `redact` (signals of
     `pii`) or, of signals of lines, `drop_line`. By default a preset's rules keep their own, and a rule on one signal
     drops the line or the document. `kinds`, `sources` and `languages` restrict which documents the rules see; empty
-    means all.
+    means all. `second_languages` restricts them to mixed documents with such a second language.
     """
 
     preset: str | None = None
@@ -83,6 +83,7 @@ class RuleUse(Part):
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    second_languages: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -116,10 +117,12 @@ class Filters(Part):
     """Which signals are measured and which rules decide on them.
 
     `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`.
+    `language_model` is the fastText file that says which language a text is in (GlotLID, OpenLID); lid.176 where null.
     """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
     references: Mapping[str, Path] = {}
+    language_model: Path | None = None
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
 

@@ -23,6 +23,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
     return [
         *_engines(recipe, place),
         *_filters(recipe, place),
+        *_languages(recipe, place),
         *_blocks(recipe, place),
         *_dedup(recipe, place),
         *_benchmarks(recipe, place),
@@ -61,6 +62,11 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
             found.append(f"{where}: the family {name!r} goes by no file; leave it out")
         elif not path.is_file():
             found.append(f"{where}: {path}: no such file")
+        elif name in known and (check := filters.family(name).check) is not None:
+            try:
+                check(path)
+            except (ValueError, ModuleNotFoundError) as error:
+                found.append(f"{where}: {error}")
     for name in ("perplexity", "mathscore"):
         if name in recipe.filters.families and name not in recipe.filters.references:
             found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")
@@ -93,6 +99,35 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         found += [
             f"{where}.sources: no source {name!r}{nearest(name, names)}" for name in use.sources if name not in names
         ]
+    return found
+
+
+def _languages(recipe: Recipe, place: Place) -> list[str]:
+    """Check the model that tells languages, and the codes that rules and blocks go by."""
+    from filters import fasttext_file
+    from filters.language import model_path
+    from filters.language_codes import code
+
+    found: list[str] = []
+    where = place("filters", "language_model")
+    model = recipe.filters.language_model
+    try:
+        fasttext_file.check(model or model_path())
+    except FileNotFoundError as error:  # without a model of the recipe's own, the message says what to install
+        found.append(f"{where}: {f'{model}: no such file' if model else error}")
+    except (OSError, ValueError) as error:
+        found.append(f"{where}: {error}")
+    uses = [(("filters", "rules", index), use) for index, use in enumerate(recipe.filters.rules)]
+    for where, use in [*uses, *((("blocks", index), use) for index, use in enumerate(recipe.blocks))]:
+        for field in ("languages", "second_languages"):
+            for position, name in enumerate(getattr(use, field, ())):
+                if code(name) != name:
+                    found.append(f"{place(*where, field, position)}: found {name!r}, expected {code(name)!r}")
+    if "mixed" not in recipe.filters.families:
+        for where, use in uses:
+            if use.second_languages:
+                told = "is measured where the family 'mixed' is; add it to filters.families"
+                found.append(f"{place(*where, 'second_languages')}: the second language {told}")
     return found
 
 

@@ -31,6 +31,7 @@ class Draft:
     sources: tuple[str, ...]
     kinds: tuple[str, ...]
     languages: tuple[str, ...]
+    second_languages: tuple[str, ...] = ()
 
     @property
     def adaptive(self) -> list[Adaptive]:
@@ -50,7 +51,8 @@ def drafts(uses: Iterable[RuleUse]) -> list[Draft]:
         for name, signal, low, high, action in _of(use):
             names[name] = names.get(name, 0) + 1
             own = name if names[name] == 1 else f"{name}-{names[name]}"
-            draft = Draft(own, signal, low, high, action, use.sources, use.kinds, use.languages)
+            scopes = (use.sources, use.kinds, use.languages, use.second_languages)
+            draft = Draft(own, signal, low, high, action, *scopes)
             if action == "drop_line" and draft.adaptive:
                 raise ValueError(
                     f"rule {own}: {signal} is measured on lines, which no reference keeps; give its bounds as numbers"
@@ -182,6 +184,7 @@ def _rule(
             kinds=draft.kinds,
             languages=languages,
             except_languages=excepted,
+            second_languages=draft.second_languages,
         )
     except ValidationError as error:  # what a rule says of itself, without pydantic's frame
         raise ValueError(str(error.errors()[0].get("ctx", {}).get("error", error))) from error

@@ -7,7 +7,7 @@ document gained may turn out a copy, and where a document lost had copies, one o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 import filters
+from filters.expression import SECOND_LANGUAGE, asked_columns
+from pipelines.recipe_errors import RecipeError
 from pipelines.report.folder import RunFolder, RunFolderError
 from pipelines.report.samples import excerpts
 from pipelines.rules import of_documents
@@ -112,6 +114,14 @@ def whatif(run: Path, sets: Sequence[str], samples: int = SAMPLES) -> WhatIf:
     schema = read_schema(parts[0].signals) if parts else pa.schema([])
     numbers = [one.name for one in schema if pa.types.is_floating(one.type) or pa.types.is_integer(one.type)]
     after, changes = changed(before, sets, numbers)
+    for rule in after:
+        if rule.second_languages and SECOND_LANGUAGE not in schema.names:
+            raise RecipeError(
+                [
+                    f"--set: rule {rule.name!r} goes by the second language, which this run has not measured; add the "
+                    "family 'mixed' to filters.families and build again"
+                ]
+            )
     found = WhatIf(str(run), tuple(changes))
     rates = _rates(folder)
     moved = _Moved(samples)
@@ -202,14 +212,15 @@ def _move(
     tally.tokens_lost += int(tokens[lost].sum())
 
 
-def _joined(part: _Part, rules: Iterable[filters.Rule]) -> pa.Table:
+def _joined(part: _Part, rules: Sequence[filters.Rule]) -> pa.Table:
     """Read the signals that the rules need, with source, kind and language; those no rule may bring back are left out.
 
     A publisher's refusal stands above all rules, and a record whose decision failed has none.
     """
     needed = {rule.signal for rule in rules}
     schema = read_schema(part.signals)
-    columns = [name for name in schema.names if name in needed or name == "lines.dropped_word_ratio"]
+    needed |= {"lines.dropped_word_ratio"} | {name for rule in rules for name in asked_columns(rule)}
+    columns = [name for name in schema.names if name in needed]
     signals = read_table(part.signals, ["id", "language.language", *columns])
     known = pa.concat_tables(read_table(path, ["id", "source", "kind"]) for path in part.documents)
     ledger = read_table(part.ledger, ["id", "verdict", "reason"])

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from filters import Rule
 from pipelines.recipe_errors import RecipeError, nearest
 
-FIELDS: Final = ("min", "max", "action", "sources", "kinds", "languages", "except_languages")
+FIELDS: Final = ("min", "max", "action", "sources", "kinds", "languages", "except_languages", "second_languages")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ def changed(rules: Sequence[Rule], sets: Sequence[str], signals: Sequence[str]) 
     """Apply changes to rules; return the new rules and what is different.
 
     A change is `RULE=NUMBER` (of a rule with one bound), `RULE.FIELD=VALUE` for the fields min, max, action, sources,
-    kinds, languages and except_languages (`null` removes a bound), or `RULE=off`. A signal may stand for the only rule
-    on it (with such a bound); `SIGNAL.min=NUMBER` of a measured signal without a rule makes one.
+    kinds, languages, except_languages and second_languages (`null` removes a bound), or `RULE=off`. A signal may stand
+    for the only rule on it (with such a bound); `SIGNAL.min=NUMBER` of a measured signal without a rule makes one.
 
     Raises RecipeError with every mistake found.
     """

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from filters.expression import SECOND_LANGUAGE
 from pipelines.lookup import UnknownRecord as UnknownRecord
 from pipelines.lookup import find, rows_where
 from pipelines.report.folder import Rule, RunFolder, parse_evidence, read_batches
@@ -259,7 +260,13 @@ def _check(
     value = float(found) if isinstance(found, int | float) else None
     # A line rule goes by the language of the text as it came; a text that it was not asked of has no line that fails.
     before = signals.get("lines.language")
-    asked = rule.covers(kind, source, before if of_lines and isinstance(before, str) else language)
+    second = signals.get(SECOND_LANGUAGE)
+    asked = rule.covers(
+        kind,
+        source,
+        before if of_lines and isinstance(before, str) else language,
+        second if isinstance(second, str) else None,
+    )
     passed = value == 0 if of_lines else rule.holds(value)
     return Check(rule.name, rule.signal, value, rule.min, rule.max, rule.action, asked, passed if asked else None)
 

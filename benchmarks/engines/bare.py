@@ -64,7 +64,7 @@ def main() -> int:
     from pipelines.steps.measure import signals
 
     loaded = recipe.load(asked.recipe)
-    families, redact = loaded.filters.families, loaded.filters.redact
+    redact = loaded.filters.redact
     applied = rules.resolved(loaded.filters.rules)
     fingerprint = Fingerprint(DedupConfig.preset(loaded.dedup.preset))
     started = time.perf_counter()
@@ -73,7 +73,7 @@ def main() -> int:
         writers = {name: Writer(asked.out / name / path.name) for name in ("signals", "documents", "fingerprints")}
         for batch in pq.ParquetFile(path).iter_batches(BATCH):
             table = pa.Table.from_batches([batch])
-            measured = signals(table["text"], families)
+            measured = signals(table["text"], loaded.filters)
             writers["signals"].add(measured.add_column(0, "id", table["id"]))
             joined = _joined(table, measured)
             some = table.filter(decide(joined, applied)["keep"])

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from filters.expression import SECOND_LANGUAGE
 from pipelines.report.evidence import fields
 from pipelines.report.folder import Rule, RunFolder, read_batches
 from pipelines.storage import read_table
@@ -40,7 +41,10 @@ class Decided:
     def asked(self, rule: Rule) -> NDArray[np.bool_]:
         """Which rows a rule is asked of."""
         mask = np.ones(self.rows.num_rows, np.bool_)
-        for scope, column in ((rule.kinds, self.kinds), (rule.sources, self.sources), (rule.languages, self.languages)):
+        scopes = [(rule.kinds, self.kinds), (rule.sources, self.sources), (rule.languages, self.languages)]
+        if rule.second_languages:
+            scopes.append((rule.second_languages, self.rows[SECOND_LANGUAGE].cast(pa.string())))
+        for scope, column in scopes:
             if scope:
                 inside = pc.is_in(column, value_set=pa.array(list(scope), pa.string()))
                 mask &= inside.to_numpy(zero_copy_only=False)

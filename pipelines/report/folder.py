@@ -95,17 +95,24 @@ class Rule:
     sources: tuple[str, ...]
     languages: tuple[str, ...]
     except_languages: tuple[str, ...] = ()
+    second_languages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Rule:
         """Read one resolved rule; a missing bound is open, a missing scope is everything."""
-        scopes = [tuple(found.get(name) or ()) for name in ("kinds", "sources", "languages", "except_languages")]
+        names = ("kinds", "sources", "languages", "except_languages", "second_languages")
+        scopes = [tuple(found.get(name) or ()) for name in names]
         action = str(found.get("action") or "drop")
         return cls(str(found["name"]), str(found["signal"]), found.get("min"), found.get("max"), action, *scopes)
 
-    def covers(self, kind: str | None, source: str | None, language: str | None) -> bool:
-        """Whether the rule is asked of records of this kind, source and language."""
-        asked = ((self.kinds, kind), (self.sources, source), (self.languages, language))
+    def covers(self, kind: str | None, source: str | None, language: str | None, second: str | None = None) -> bool:
+        """Whether the rule is asked of records of this kind, source, language and second language."""
+        asked = (
+            (self.kinds, kind),
+            (self.sources, source),
+            (self.languages, language),
+            (self.second_languages, second),
+        )
         return all(not scope or value in scope for scope, value in asked) and language not in self.except_languages
 
     def holds(self, value: float | None) -> bool:

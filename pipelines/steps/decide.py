@@ -129,13 +129,15 @@ class Decide:
     """Obeys refusals, applies rules to a table of documents joined with their signals, and cuts what stays.
 
     `rules` decide on documents, `lines` have dropped lines before measuring; `redact` names the personal data that is
-    replaced in every text, beside what rules with the action `redact` ask for.
+    replaced in every text, beside what rules with the action `redact` ask for. `language_model` is the one that the
+    languages of line rules were told by.
     """
 
     consent: Consent
     rules: tuple[Rule, ...]
     redact: tuple[str, ...]
     lines: tuple[Rule, ...] = ()
+    language_model: Path | None = None
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the kept documents and the ledger."""
@@ -178,7 +180,7 @@ class Decide:
         text = kept["text"].combine_chunks()
         if self.lines:
             shorter = pc.greater(kept["lines.dropped"], 0).combine_chunks()
-            cut = struck(kept.filter(shorter), self.lines)
+            cut = struck(kept.filter(shorter), self.lines, self.language_model)
             if not cut["lines.dropped"].equals(kept["lines.dropped"].filter(shorter)):
                 raise PlanError(f"{STEP}: rules on lines drop others than when the text was measured; please report it")
             text = _replaced(text, shorter, cut["text"].combine_chunks())
@@ -231,7 +233,13 @@ def run(
             name=STEP,
             shards=partition_shards([*(done.parts("documents") for done in extracted), measured.parts("signals")]),
             read=read,
-            emit=Decide(recipe.consent, rules.of_documents(applied), filters.redact, rules.of_lines(applied)),
+            emit=Decide(
+                recipe.consent,
+                rules.of_documents(applied),
+                filters.redact,
+                rules.of_lines(applied),
+                filters.language_model,
+            ),
             outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
             conserve=("ledger",),

@@ -27,18 +27,30 @@ STEP = "02-measure"
 
 
 def signals(text: pa.Array | pa.ChunkedArray, filters_of: Filters) -> pa.Table:
-    """Measure texts: the columns of the families, then language, its score and the script; a row a text."""
+    """Measure texts: the columns of the families, then language, its score and the script; a row a text.
+
+    Where the family `mixed` is asked for, the second language is told by its name too, as `language.second`.
+    """
     import filters
-    from filters import language
+    from filters import language, mixed
+    from filters.expression import SECOND_LANGUAGE
 
-    measured = filters.measure(text, filters_of.families, filters_of.references)
-    found = language.identify(text)
-    for name in ("language", "script"):
-        measured = measured.append_column(f"language.{name}", found[name])
-    return measured.append_column("language.score", found["score"].cast(pa.float64()))
+    alone = [name for name in filters_of.families if name != mixed.FAMILY.name]
+    measured = filters.measure(text, alone, filters_of.references)
+    columns = dict(zip(measured.column_names, measured.columns, strict=True))
+    # The family's own measure knows neither names nor another model than lid.176.
+    shares = None if len(alone) == len(filters_of.families) else mixed.mixture(text, filters_of.language_model)
+    if shares is not None:
+        columns |= {f"mixed.{name}": shares[name].cast(pa.float64()) for name in mixed.FAMILY.signals}
+    found = language.identify(text, filters_of.language_model)
+    columns |= {f"language.{name}": found[name] for name in ("language", "script")}
+    columns["language.score"] = found["score"].cast(pa.float64())
+    if shares is not None:
+        columns[SECOND_LANGUAGE] = shares["second"]
+    return pa.table(columns)
 
 
-def struck(documents: pa.Table, lines: tuple[Rule, ...]) -> pa.Table:
+def struck(documents: pa.Table, lines: tuple[Rule, ...], language_model: Path | None = None) -> pa.Table:
     """Apply line rules to documents (text, source and kind): what `filters.strike_lines` returns.
 
     A rule for certain languages goes by the language of the text as it came, which is told as `lines.language`.
@@ -49,7 +61,8 @@ def struck(documents: pa.Table, lines: tuple[Rule, ...]) -> pa.Table:
     about = documents.select(["source", "kind"])
     named = any(rule.languages or rule.except_languages for rule in lines)
     if named:
-        about = about.append_column("language", language.identify(documents["text"])["language"].cast(pa.string()))
+        told = language.identify(documents["text"], language_model)["language"]
+        about = about.append_column("language", told.cast(pa.string()))
     found = filters.strike_lines(documents["text"], lines, about)
     return found.append_column("lines.language", about["language"]) if named else found
 
@@ -78,7 +91,7 @@ def measures(documents: pa.Table, filters: Filters, lines: tuple[Rule, ...]) -> 
     """Measure documents: the columns of `signals` for what line rules leave of them, then what these dropped."""
     if not lines:
         return signals(documents["text"], filters)
-    left = struck(documents, lines)
+    left = struck(documents, lines, filters.language_model)
     found = signals(left["text"], filters)
     for name in left.column_names[1:]:
         found = found.append_column(left.schema.field(name), left[name])
@@ -124,6 +137,9 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
     Signals are a function of a text, and an id stands for one text as long as its source is extracted in the same
     way: so signals of an earlier run are taken over, row by row, whatever else its input was.
     """
+    from filters import family
+    from filters.language import model_path
+
     lineages = {done.source: done.lineage for done in extracted}
     lines = rules.of_lines(rules.resolved(filters.rules))
 
@@ -148,7 +164,11 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
 
     parameters: dict[str, Any] = {
         "families": list(filters.families),
-        "references": {name: sha256(path) for name, path in sorted(filters.references.items())},
+        "references": {
+            name: [sha256(file) for file in family(name).files(path)]
+            for name, path in sorted(filters.references.items())
+        },
+        "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],
     }
     return steps.perform(

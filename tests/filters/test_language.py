@@ -5,14 +5,12 @@ import importlib.metadata
 import json
 import random
 import string
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -26,6 +24,7 @@ from filters.language_codes import code
 from filters.mixed import mixture
 from kernels.scripts import beginnings
 from kernels.strings import text_batch
+from tests import label_model
 
 SENTENCES = {
     "Bonjour tout le monde, comment allez-vous ?": ("fr", "Latn"),
@@ -127,16 +126,7 @@ def test_a_line_of_a_hundred_megabytes() -> None:
 
 def test_another_model_of_the_same_format(tmp_path: Path) -> None:
     """Labels that name a script are taken at their word: a Latin label is no answer for Cyrillic text."""
-    path = tmp_path / "model.bin"
-    labels = ["eng_Latn", "rus_Cyrl", "bul_Cyrl", "arb_Arab"]
-    content = struct.pack("<ii12id", 793712314, 12, 4, 5, 5, 1, 5, 1, 3, 3, 10, 2, 3, 100, 1e-4)
-    content += struct.pack("<iiiqq", len(labels), 0, len(labels), 100, -1)
-    content += b"".join(f"__label__{label}".encode() + b"\0" + struct.pack("<qb", 25, 1) for label in labels)
-    rows = np.ones((10, 4), "<f4")
-    answers = np.array([[9, 0, 0, 0], [0, 1, 0, 0], [0, 0, 3, 0], [0, 0, 0, 0]], "<f4")
-    for matrix in (rows, answers):
-        content += b"\0" + struct.pack("<qq", *matrix.shape) + matrix.tobytes()
-    path.write_bytes(content)
+    path = label_model.write(tmp_path / "model.bin", {"eng_Latn": 9, "rus_Cyrl": 1, "bul_Cyrl": 3, "arb_Arab": 0})
     texts = pa.array(
         ["This is an English sentence.", "Это предложение по-русски", "هذه جملة باللغة العربية", "ประโยคภาษาไทย"]
     )

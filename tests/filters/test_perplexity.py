@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "tiny.sp.model").write_bytes(b"")
     with pytest.raises(ModuleNotFoundError, match=r"tiny\.sp\.model needs the package sentencepiece"):
         scores(tmp_path, ["a"])
-    assert "kenlm" not in sys.modules
+    ran = "import sys, filters.perplexity; assert not {'kenlm', 'sentencepiece'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", ran], check=True, cwd=Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,18 @@ def test_files_that_are_no_such_model(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=expected) as caught:
             fasttext_file.read(bad)
         assert str(bad) in str(caught.value)
+
+
+def test_the_beginning_of_a_file_says_whether_it_is_one(tmp_path: Path) -> None:
+    whole = model_path().read_bytes()
+    begun = tmp_path / "model.bin"
+    begun.write_bytes(whole[:200])
+    fasttext_file.check(begun)  # the rest is not read
+    begun.write_bytes(whole[:20])
+    with pytest.raises(ValueError, match="cut short"):
+        fasttext_file.check(begun)
+    begun.write_text("version https://git-lfs.github.com/spec/v1\n" * 3)
+    with pytest.raises(ValueError, match="expected a fastText model"):
+        fasttext_file.check(begun)
+    with pytest.raises(FileNotFoundError):
+        fasttext_file.check(tmp_path / "none.bin")
