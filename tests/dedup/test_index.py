@@ -158,7 +158,7 @@ def test_what_is_no_whole_index_is_refused(tmp_path: Path, documents: pa.Table) 
     with pytest.raises(IndexRefusedError, match="missing"):
         Index.open(folder)
     manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-1", "pomona-dedup-index-0"))
+    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-2", "pomona-dedup-index-0"))
     with pytest.raises(IndexRefusedError, match="format 'pomona-dedup-index-0'"):
         Index.open(folder)
     manifest.write_text("{")
