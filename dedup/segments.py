@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,17 +144,21 @@ def write_part(
     """Write one Parquet file durably and return its entry for the manifest."""
     temporary = folder / f".{name}.tmp"
     rows = 0
-    writer: pq.ParquetWriter | None = None
-    try:
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
         for table in tables:
-            writer = writer or pq.ParquetWriter(
-                temporary, schema or table.schema, compression="zstd", write_page_checksum=True, use_dictionary=False
-            )
+            if writer is None:
+                writer = stack.enter_context(
+                    pq.ParquetWriter(
+                        temporary,
+                        schema or table.schema,
+                        compression="zstd",
+                        write_page_checksum=True,
+                        use_dictionary=False,
+                    )
+                )
             writer.write_table(table, row_group_size=_ROWS_A_GROUP)
             rows += table.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
     _publish(temporary, folder / name)
     return Part(name=name, rows=rows, bytes=(folder / name).stat().st_size, segments=segments)
 

@@ -192,8 +192,8 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
             known = _recalled(steps, folder, documents, settings.index)
             inputs.append(known)
         fingerprints = _made(steps, folder, inputs, recipe, config)
-        edges, labels, scrap = _verified(steps, folder, documents, fingerprints, config, partitions)
-        listings = _decided(steps, folder, [fingerprints, labels, edges], config, partitions)
+        edges, labels, scrap = verified_edges(steps, folder, documents, fingerprints, config, partitions)
+        listings = verdicts_of(steps, folder, [fingerprints, labels, edges], config, partitions)
         outputs = {"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT}
         shards = partition_shards([documents, listings[0]] + ([] if known is None else [known]))
         done = steps.run_plan(Plan(STEP, shards, ReadJudged(), Apply(), outputs, conserve=("ledger",)), folder)
@@ -297,8 +297,14 @@ def _made(steps: Steps, folder: Path, inputs: list[list[Path]], recipe: Recipe, 
     return [folder / entry.path for entry in marks.files["fingerprints"]]
 
 
-def _verified(
-    steps: Steps, folder: Path, documents: list[Path], fingerprints: list[Path], config: Any, partitions: int
+def verified_edges(
+    steps: Steps,
+    folder: Path,
+    documents: list[Path],
+    fingerprints: list[Path],
+    config: Any,
+    partitions: int,
+    reader: ReadWanted = ReadWanted(),  # noqa: B008 - frozen, and without state
 ) -> tuple[list[Path], list[Path], tuple[int, int, int, list[str]]]:
     """Find the verified edges and the components: files of each, and how many there were on the way."""
     met = steps.run(
@@ -332,7 +338,7 @@ def _verified(
         Plan(
             f"{STEP} verified",
             partition_shards([documents, [folder / entry.path for entry in wanted.files["wanted"]]]),
-            ReadWanted(),
+            reader,
             Verify(config),
             {"edges": Output(EDGES_SCHEMA, ("left", "right", "kind"))},
             group=GroupBy(MEETING_SCHEMA, partitions, by_left, ("left", "salt"), ("left", "salt", "node", "kind")),
@@ -345,7 +351,7 @@ def _verified(
     return [folder / entry.path for entry in edges], labels, (counted[0], counted[1], counted[2], scrap)
 
 
-def _decided(
+def verdicts_of(
     steps: Steps, folder: Path, inputs: list[list[Path]], config: Any, partitions: int
 ) -> tuple[list[Path], Any]:
     """Decide on every component; the verdicts come back to the parts of their documents."""

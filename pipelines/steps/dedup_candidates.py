@@ -6,7 +6,7 @@ pair's texts meet in the partition of its first node, at most 1/64 of one text's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,18 +208,25 @@ class Once:
         return {self.output: table.filter(pa.array(_changes(*(column.to_numpy() for column in table.columns))))}
 
 
+def read_texts(path: str) -> Iterator[pa.Table]:
+    """Read the documents of a part, only ids and texts."""
+    yield from read_batches(at(path), 4096, ["id", "text"])
+
+
 @dataclass(frozen=True)
 class ReadWanted:
-    """Reads the texts of one part, each as often as it is wanted."""
+    """Reads the texts of one part, each as often as it is wanted; `texts` gives tables of id and text for a path."""
+
+    texts: Callable[[str], Iterator[pa.Table]] = read_texts
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of MEETING_SCHEMA."""
-        documents, listing = (at(path) for path in shard.payload)
-        wanted = read_table(listing)
+        documents, listing = shard.payload
+        wanted = read_table(at(listing))
         asked = wanted["node"].to_numpy()
         if not len(asked):
             return
-        for table in read_batches(documents, 4096, ["id", "text"]):
+        for table in self.texts(documents):
             node = id_bits(table["id"])
             first = np.searchsorted(asked, node, side="left")
             count = np.searchsorted(asked, node, side="right") - first
