@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dedup.config import DedupConfig
 from dedup.deduplicate import deduplicate
-from dedup.index import Index
+from dedup.index import Index, Replacement
 from dedup.minhash import MinHashConfig
 from dedup.segments import IndexRefusedError
 
-__all__ = ["DedupConfig", "Index", "IndexRefusedError", "MinHashConfig", "deduplicate"]
+__all__ = ["DedupConfig", "Index", "IndexRefusedError", "MinHashConfig", "Replacement", "deduplicate"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dedup.config import DedupConfig
 from dedup.exact import CONTENT_TYPE
 
-__all__ = ["FORMAT", "IndexRefusedError", "Manifest", "Part", "read_keys", "read_manifest", "read_removed", "read_sets"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "IndexRefusedError",
+    "Manifest",
+    "Part",
+    "clear_orphans",
+    "locked",
+    "next_name",
+    "read_keys",
+    "read_manifest",
+    "read_removed",
+    "read_rows",
+    "read_sets",
+    "segment_schema",
+    "write_manifest",
+    "write_part",
+]
 
-FORMAT: Final = "pomona-dedup-index-1"
+FORMAT: Final = "pomona-dedup-index-2"
 MANIFEST: Final = "manifest.json"
 _ROWS_A_GROUP: Final = 1024  # rows read together when the shingles of one of them are asked for
 
@@ -63,9 +80,14 @@ def segment_schema(bands: int) -> pa.Schema:
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
-            pa.field("content", CONTENT_TYPE, nullable=False),  # XXH3-128 of the text
+            pa.field("content", CONTENT_TYPE, nullable=False),  # XXH3-128 of the text, or of its normalised form
             pa.field("banded", pa.bool_(), nullable=False),  # false: the text has no shingle, and its keys mean nothing
             pa.field("keys", pa.list_(pa.uint64(), bands), nullable=False),
+            # What the document came with: it says whether a later copy is better.
+            pa.field("quality", pa.float64(), nullable=False),  # NaN: not known
+            pa.field("length", pa.int64(), nullable=False),
+            pa.field("priority", pa.float64(), nullable=False),
+            pa.field("date", pa.float64(), nullable=False),
             pa.field("shingles", pa.large_list(pa.uint64()), nullable=False),  # ascending, each once
         ]
     )
@@ -110,24 +132,51 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     _publish(temporary, folder / MANIFEST)
 
 
-def write_part(folder: Path, name: str, table: pa.Table, segments: int = 0) -> Part:
+def next_name(kind: str, parts: Sequence[Part]) -> str:
+    """Return a file name that no part has: one more than the largest number, since names are never used again."""
+    last = max((int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in parts), default=-1)
+    return f"{kind}-{last + 1:06d}.parquet"
+
+
+def write_part(
+    folder: Path, name: str, tables: Iterable[pa.Table], segments: int = 0, schema: pa.Schema | None = None
+) -> Part:
     """Write one Parquet file durably and return its entry for the manifest."""
     temporary = folder / f".{name}.tmp"
-    pq.write_table(
-        table,
-        temporary,
-        row_group_size=_ROWS_A_GROUP,
-        compression="zstd",
-        write_page_checksum=True,
-        use_dictionary=False,
-    )
+    rows = 0
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for table in tables:
+            if writer is None:
+                writer = stack.enter_context(
+                    pq.ParquetWriter(
+                        temporary,
+                        schema or table.schema,
+                        compression="zstd",
+                        write_page_checksum=True,
+                        use_dictionary=False,
+                    )
+                )
+            writer.write_table(table, row_group_size=_ROWS_A_GROUP)
+            rows += table.num_rows
     _publish(temporary, folder / name)
-    return Part(name=name, rows=table.num_rows, bytes=(folder / name).stat().st_size, segments=segments)
+    return Part(name=name, rows=rows, bytes=(folder / name).stat().st_size, segments=segments)
+
+
+def clear_orphans(folder: Path, manifest: Manifest) -> int:
+    """Delete the index's files that the manifest does not name; returns their bytes."""
+    named = {part.name for part in (*manifest.segments, *manifest.removals)}
+    freed = 0
+    for file in [*folder.glob("segment-*.parquet"), *folder.glob("removal-*.parquet"), *folder.glob(".*.tmp")]:
+        if file.name not in named:
+            freed += file.stat().st_size
+            file.unlink()
+    return freed
 
 
 def read_keys(folder: Path, part: Part) -> pa.Table:
     """Read all of a segment but its shingles."""
-    return _read(folder, part, ["id", "content", "banded", "keys"])
+    return _read(folder, part, ["id", "content", "banded", "keys", "quality", "length", "priority", "date"])
 
 
 def read_removed(folder: Path, part: Part) -> Any:
@@ -146,16 +195,36 @@ def read_sets(folder: Path, part: Part, rows: NDArray[np.int64]) -> tuple[NDArra
     Returns:
         The length of each set, and their hashes one after another.
     """
-    groups = np.unique(rows // _ROWS_A_GROUP)
     try:
         file = pq.ParquetFile(folder / part.name, page_checksum_verification=True)
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        starts = np.concatenate(([0], np.cumsum(sizes)))
+        of_row = np.searchsorted(starts, rows, side="right") - 1
+        groups = np.unique(of_row)
         column: Any = file.read_row_groups(groups.tolist(), columns=["shingles"])["shingles"].combine_chunks()
     except (OSError, pa.ArrowInvalid) as error:
         raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
-    within = np.searchsorted(groups, rows // _ROWS_A_GROUP) * _ROWS_A_GROUP + rows % _ROWS_A_GROUP
+    before = np.concatenate(([0], np.cumsum(np.diff(starts)[groups])))
+    within = before[np.searchsorted(groups, of_row)] + rows - starts[of_row]
     chosen = column.take(pa.array(within))
     lengths = chosen.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths, chosen.flatten().to_numpy(zero_copy_only=False).astype(np.uint64)
+
+
+def read_rows(folder: Path, part: Part, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
+    """Read some rows (ascending) of a segment with all columns, row groups at a time."""
+    try:
+        file = pq.ParquetFile(folder / part.name, page_checksum_verification=True)
+        start = 0
+        for group in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(group).num_rows
+            here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
+            if len(here):
+                table: Any = file.read_row_group(group).take(pa.array(here))
+                yield table
+            start = stop
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
 
 
 @contextmanager

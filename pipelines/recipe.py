@@ -164,10 +164,35 @@ class Consent(Part):
 
 
 class Dedup(Part):
-    """Duplicates: exact ones, then near ones by MinHash-LSH with the match verified."""
+    """Duplicates: of one URL if asked, exact ones, then near ones by MinHash-LSH with every match verified.
+
+    What is null is the preset's. `order` says which copy stays: `quality` is a measured signal, `priority` the place of
+    a document's source in `sources` (the first stays), `date` when it was fetched. Documents of the sources in
+    `protect` stay whatever they meet, and take what is like them: "drop from web what is in wiki" is `protect: [wiki]`.
+    With `within: source` only documents of one source are compared (snapshot by snapshot). `index` is a `dedup.Index`:
+    what is like a document in it is dropped; `index_add` adds what the run keeps once it is done.
+    """
 
     preset: str = "fineweb"
     threshold: float | None = Field(default=None, gt=0, le=1)
+    edit_similarity: float | None = Field(default=None, gt=0, le=1)
+    spread: float | None = Field(default=None, ge=0)
+    exact: Literal["bytes", "normalised"] = "bytes"
+    url: Literal["newest", "best"] | None = None
+    order: tuple[Literal["quality", "length", "priority", "date"], ...] = ("quality", "length", "priority", "date")
+    date: Literal["newest", "oldest"] = "newest"
+    quality: str | None = None
+    sources: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+    within: Literal["all", "source"] = "all"
+    index: Path | None = None
+    index_add: bool = False
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.index_add and self.index is None:
+            raise ValueError("'index_add' adds to an index; give 'index', the folder it is in or will be made in")
+        return self
 
 
 class BenchmarkUse(Part):

@@ -175,11 +175,41 @@ def _counts_of_lines(uses: Sequence[RuleUse]) -> set[str]:
 
 
 def _dedup(recipe: Recipe, place: Place) -> list[str]:
+    import filters
+    from dedup import Index
     from dedup.config import PRESETS
+    from dedup.segments import MANIFEST, IndexRefusedError
+    from pipelines.steps.dedup import configured
 
-    if recipe.dedup.preset in PRESETS:
-        return []
-    return [f"{place('dedup', 'preset')}: no preset {recipe.dedup.preset!r}{nearest(recipe.dedup.preset, PRESETS)}"]
+    asked = recipe.dedup
+    if asked.preset not in PRESETS:
+        return [f"{place('dedup', 'preset')}: no preset {asked.preset!r}{nearest(asked.preset, PRESETS)}"]
+    found: list[str] = []
+    names = [source.name for source in recipe.sources]
+    for field, given in (("sources", asked.sources), ("protect", asked.protect)):
+        for position, name in enumerate(given):
+            if name not in names:
+                found.append(f"{place('dedup', field, position)}: no source {name!r}{nearest(name, names)}")
+    families = [name for name in recipe.filters.families if name in filters.families()]
+    measured = [f"{name}.{signal}" for name in families for signal in filters.family(name).signals]
+    if asked.quality is not None and asked.quality not in (known := [*measured, *LANGUAGE_SIGNALS]):
+        found.append(
+            f"{place('dedup', 'quality')}: no signal {asked.quality!r} is measured{nearest(asked.quality, known)}"
+        )
+    try:
+        config = configured(asked)
+        if asked.index is not None and (asked.url is not None or asked.edit_similarity is not None):
+            found.append(
+                f"{place('dedup', 'index')}: an index stores neither texts nor URLs; leave out url and "
+                "edit_similarity, or the index"
+            )
+        elif asked.index is not None and ((asked.index / MANIFEST).exists() or not asked.index_add):
+            Index.open(asked.index, config)
+    except IndexRefusedError as error:
+        found.append(f"{place('dedup', 'index')}: {error}")
+    except ValueError as error:  # pydantic's: of values that do not go together
+        found.append(f"{place('dedup')}: {str(error).splitlines()[2].strip().removeprefix('Value error, ')}")
+    return found
 
 
 def _benchmarks(recipe: Recipe, place: Place) -> list[str]:

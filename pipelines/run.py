@@ -141,7 +141,7 @@ def flow(run: Run) -> Made:
     decided = run.note(decide.run(steps, recipe, run.rules, extracted, measured))
     if uses := blocks.of_documents(recipe.blocks):
         decided = run.note(blocks.run(steps, uses, decided))
-    deduplicated = run.note(dedup.run(steps, recipe, decided))
+    deduplicated = run.note(dedup.run(steps, recipe, decided, measured))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer
@@ -150,7 +150,7 @@ def flow(run: Run) -> Made:
     )
     tokenized = run.note(tokenize.run(steps, clean, trained))
     mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
-    return Made(trained, mixed, collect.run(steps, run.finished))
+    return Made(trained, mixed, collect.run(steps, run.finished), deduplicated)
 
 
 def _recorded(run: Run, source: CrawlSource) -> Source:
@@ -181,11 +181,12 @@ class Made(NamedTuple):
     trained: Finished
     mixed: Finished
     ledger: Finished
+    deduplicated: Finished
 
 
 def _build(run: Run) -> Path:
     from pipelines.runs import request
-    from pipelines.steps import mix
+    from pipelines.steps import dedup, mix
 
     recipe, options = run.recipe, run.options
     run.steps.told = request.begin(run)
@@ -215,6 +216,8 @@ def _build(run: Run) -> Path:
         },
     )
     _describe(options.out)
+    if (fresh := dedup.remember(recipe, made.deduplicated)) and recipe.dedup.index is not None:
+        log.info("%s: %d documents added", recipe.dedup.index, fresh)
     return options.out
 
 

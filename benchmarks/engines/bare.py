@@ -60,7 +60,7 @@ def main() -> int:
     from dedup import DedupConfig
     from filters import decide, pii
     from pipelines import recipe, rules
-    from pipelines.steps.dedup import Fingerprint
+    from pipelines.steps.dedup_candidates import Fingerprint
     from pipelines.steps.measure import signals
 
     loaded = recipe.load(asked.recipe)

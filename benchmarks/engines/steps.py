@@ -25,7 +25,7 @@ def main() -> int:
     from pipelines.engines.settings import Settings, opened
     from pipelines.ledger import Account
     from pipelines.steps import decide, measure
-    from pipelines.steps.dedup import Fingerprint, fingerprint_schema
+    from pipelines.steps.dedup_candidates import DOCUMENT_COLUMNS, Fingerprint, fingerprint_schema
     from pipelines.steps.step import Body, Finished, ReadParts, Steps, partition_shards
 
     loaded = recipe.load(asked.recipe)
@@ -39,7 +39,7 @@ def main() -> int:
         plan = Plan(
             "04-dedup fingerprints",
             partition_shards([decided.parts("documents")]),
-            ReadParts(("id", "uri", "text")),
+            ReadParts(DOCUMENT_COLUMNS),
             Fingerprint(config),
             {"fingerprints": Output(fingerprint_schema(config.bands))},
             conserve=("fingerprints",),
@@ -53,7 +53,7 @@ def main() -> int:
         decided = decide.run(steps, loaded, rules.resolved(loaded.filters.rules), [given], measured)
         steps.perform(
             "04-dedup",
-            code=("kernels", "dedup", "pipelines.steps.dedup"),
+            code=("kernels", "dedup", "pipelines.steps.dedup_candidates"),
             parameters={},
             inputs=[decided.digest],
             body=fingerprints,

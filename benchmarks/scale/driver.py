@@ -33,14 +33,15 @@ def peak_of(work: Callable[[], Any]) -> int:
 
 
 def bytes_an_edge() -> float:
-    """Peak bytes for each candidate edge of finding components: random pairs of half as many documents as edges."""
-    from pipelines.steps.dedup import CANDIDATES_SCHEMA, assign
+    """Peak bytes for each edge of joining components in one task: random pairs of half as many documents as edges."""
+    from pipelines.steps.dedup_components import WHOLE_SCHEMA, Join
 
     nodes = np.random.default_rng(0).integers(0, 2**64, EDGES // 2, np.uint64)
     ends = np.random.default_rng(1).integers(0, len(nodes), (2, EDGES))
-    table = pa.table([pa.array(nodes[side]) for side in ends], schema=CANDIDATES_SCHEMA)
-    assign([table.slice(0, 100)], 8)  # compiled before it is measured
-    return peak_of(lambda: assign([table], 8)) / EDGES + table.nbytes / EDGES
+    key = pa.array(np.zeros(EDGES, np.uint8))
+    table = pa.table([key, *(pa.array(nodes[side]) for side in ends)], schema=WHOLE_SCHEMA)
+    Join()(table.slice(0, 100))  # compiled before it is measured
+    return peak_of(lambda: Join()(table)) / EDGES + table.nbytes / EDGES
 
 
 def bytes_a_document() -> float:

@@ -148,7 +148,7 @@ def told(plan: Plan) -> str:
         f"| dollars | {plan.dollars:,.0f} |",
         f"| hours in which the planning process works alone | {plan.driver_hours:,.1f} |",
         f"| hours from beginning to end | {plan.hours:,.1f} |",
-        f"| memory of the planning process: {plan.edges:.3g} candidate edges | {amount(plan.driver_edges_bytes)} |",
+        f"| memory of the task that joins {plan.edges:.3g} edges to components | {amount(plan.driver_edges_bytes)} |",
         f"| memory of the planning process: choosing the mixture | {amount(plan.driver_documents_bytes)} |",
         "",
         "| step | records in | core-hours | dollars | shuffled |",

@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any
 
 from benchmarks.scale.fit import line
+from pipelines.steps.dedup_components import ONE_TASK
 
 BANDS = 14
 KEY = 8
@@ -119,7 +120,8 @@ def planned(result: Mapping[str, Any], asked: Asked) -> Plan:
         shuffle = sum(count for step, count in moved.items() if name.startswith(step)) * factor
         steps.append(StepPlan(name, records, hours, hours * asked.price, shuffle))
     text = size["text_bytes"] * factor
-    edges = run["facts"][_named(run, "04")]["candidates"] * factor
+    # Up to so many edges are joined in one task; beyond, no task holds more than its groups.
+    edges = min(run["facts"][_named(run, "04")]["candidates"] * factor, ONE_TASK)
     return Plan(
         asked=asked,
         pages=size["pages"] * factor,
@@ -154,14 +156,15 @@ def _named(run: Mapping[str, Any], prefix: str) -> str:
 def _shuffles(size: Mapping[str, float]) -> dict[str, float]:
     """Bytes that each step's shuffles moved in a run of these sizes, before compression.
 
-    Extraction brings its rows together by id; deduplication a key and a number for each band and each content, then
-    the members of components with their text, keys and marks, then their verdicts; the mixture the tokens, four bytes
-    each, with their place.
+    Extraction brings its rows together by id; deduplication a row for each band and each content (key, order, number,
+    the next band's, a kind), then the texts of candidate pairs (here: of every member twice), then the members of
+    components without their texts, and their verdicts; the mixture the tokens, four bytes each, with their place.
     """
     text = size["decided_text_bytes"] / max(1, size["decided"])
-    member = KEY + 32 + 4 + KEY + 16 + BANDS * KEY + text
+    bucket = 3 * KEY + 4 + 1
+    member = 2 * (2 * KEY + 2 + text) + 32 + 6 * KEY + 32
     return {
         "01": size["row_bytes"],
-        "04": size["decided"] * (1 + BANDS) * 2 * KEY + size["members"] * member + size["verdict_bytes"],
+        "04": size["decided"] * (1 + BANDS) * bucket + size["members"] * member + size["verdict_bytes"],
         "08": size["tokens"] * 4 + size["clean"] * (4 + KEY + KEY),
     }

@@ -18,6 +18,7 @@ from dedup.minhash import band_keys, signatures
         ("lee", [30, 76, 99.5, 100]),
         ("dclm", [36, 71, 96, 100]),
         ("curator", [18, 38, 68, 92]),
+        ("afm", [69.4, 88.0, 97.4, 99.8]),
     ],
 )
 def test_presets_have_the_published_curves(preset: str, expected: list[float]) -> None:
@@ -28,7 +29,7 @@ def test_presets_have_the_published_curves(preset: str, expected: list[float]) -
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ValueError, match='found "finewb", expected one of curator, dclm, fineweb, lee'):
+    with pytest.raises(ValueError, match='found "finewb", expected one of afm, curator, dclm, fineweb, lee'):
         DedupConfig.preset("finewb")
     with pytest.raises(ValueError, match="band"):
         DedupConfig(band=3)  # type: ignore[call-arg]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,9 @@ from hypothesis import strategies as st
 
 from dedup import DedupConfig, deduplicate
 from dedup.components import components
-from dedup.edges import bucket_edges, edges
+from dedup.config import PRESETS
 from dedup.exact import content_hash
-from dedup.minhash import band_keys, has_shingles, signatures
-from dedup.shingles import shingle_sets
+from dedup.pairs import within_buckets
 
 Table = Callable[..., pa.Table]
 Planted = Callable[[float, int, int, int], list[tuple[str, str]]]
@@ -144,10 +144,15 @@ def test_two_verified_pairs_are_not_joined_by_an_unverified_edge(vocabulary: lis
     assert found["cluster"].to_pylist() == ["d00001", "d00001", "d00003", "d00003"]
 
 
-def test_a_chain_names_its_neighbour_as_parent(vocabulary: list[str], table: Table) -> None:
+def chain(vocabulary: list[str]) -> list[str]:
+    """Four texts, each near the next one only; the first is the longest."""
     words = [word.ljust(20, "x") for word in vocabulary]  # of one length, so that more words are a longer text
-    texts = [" ".join(words[start : start + 104 - start // 12]) for start in (0, 12, 24, 36)]
-    config = DedupConfig(threshold=0.75, bands=60, rows=2)
+    return [" ".join(words[start : start + 104 - start // 12]) for start in (0, 12, 24, 36)]
+
+
+def test_a_chain_names_its_neighbour_as_parent(vocabulary: list[str], table: Table) -> None:
+    texts = chain(vocabulary)
+    config = DedupConfig(threshold=0.75, bands=60, rows=2, spread=1.0)
     found = rows(deduplicate(table(texts), config))
     assert [row["keep"] for row in found.values()] == [True, False, False, False]
     assert {row["cluster"] for row in found.values()} == {"d00000"}
@@ -155,6 +160,17 @@ def test_a_chain_names_its_neighbour_as_parent(vocabulary: list[str], table: Tab
         assert found[name]["parent"] == parent
         assert found[name]["similarity"] >= 0.75
     assert jaccard(texts[0], texts[3]) < 0.75
+
+
+def test_a_chain_is_cut_where_it_could_leave_the_kept_text(vocabulary: list[str], table: Table) -> None:
+    texts = chain(vocabulary)
+    config = DedupConfig(threshold=0.75, bands=60, rows=2)
+    assert config.reach == 0.5
+    found = rows(deduplicate(table(texts), config))
+    assert [row["keep"] for row in found.values()] == [True, False, False, True]
+    assert [row["cluster"] for row in found.values()] == ["d00000"] * 3 + ["d00003"]
+    with pytest.raises(ValueError, match=r"spread: found 0\.1, expected 0\.25 or more"):
+        DedupConfig(threshold=0.75, spread=0.1)
 
 
 @settings(max_examples=25, deadline=None)
@@ -180,7 +196,7 @@ def test_the_answer_does_not_depend_on_the_order_of_rows(data: st.DataObject) ->
     texts = data.draw(st.lists(st.lists(st.sampled_from(words), max_size=9).map(" ".join), max_size=14))
     quality = data.draw(st.lists(st.sampled_from([None, 0.0, 1.0]), min_size=len(texts), max_size=len(texts)))
     order = data.draw(st.permutations(range(len(texts))))
-    bound = data.draw(st.sampled_from([1, 2, 32]))
+    bound = data.draw(st.sampled_from([4, 8, 32]))
     config = DedupConfig(threshold=0.5, bands=16, rows=2, shingle=2, representatives=bound)
     ids = [f"d{i}" for i in range(len(texts))]
 
@@ -223,34 +239,36 @@ def test_a_hundred_thousand_copies(table: Table, pages: list[str]) -> None:
     assert set(found["parent"].to_pylist()[1:]) == {"d00000"}
 
 
-def test_a_large_bucket_of_different_texts_is_bounded(pages: list[str]) -> None:
-    # All in one bucket, all different: with r representatives each text meets at most r others.
-    different = [f"{' '.join(page.split()[:30])} {number}" for number in range(40) for page in pages[:10]]
-    sets = shingle_sets(pa.array(different))
-    bounded = bucket_edges(sets, 0.7, representatives=4)
-    everything = bucket_edges(sets, 0.7, representatives=len(different))
-    assert 0 < len(bounded.left) < len(everything.left)
-    of_each = np.bincount(bounded.right)
-    assert of_each.max() <= 4
-    pairs = set(zip(everything.left.tolist(), everything.right.tolist(), strict=True))
-    assert set(zip(bounded.left.tolist(), bounded.right.tolist(), strict=True)) <= pairs
+def test_a_large_bucket_gives_a_bounded_choice_of_pairs() -> None:
+    rng = np.random.default_rng(0)
+    for size in (2, 8, 9, 100, 5000):
+        following = rng.integers(0, 40, size).astype(np.uint32)
+        first, second = within_buckets(np.array([0, size]), following, 8)
+        assert (first < second).all()
+        pairs = set(zip(first.tolist(), second.tolist(), strict=True))
+        if size <= 8:
+            assert len(pairs) == size * (size - 1) // 2
+            continue
+        assert len(first) <= 8 * size
+        # Every text meets the first two, and its own family's nearest.
+        assert {(hub, row) for hub in (0, 1) for row in range(2, size)} <= pairs
+        for value in np.unique(following):
+            family = np.flatnonzero(following == value).tolist()
+            assert {(a, b) for a, b in itertools.pairwise(family)} <= pairs
 
 
-def test_buckets_one_by_one_give_the_edges_of_the_whole(pages: list[str]) -> None:
-    flat = [" ".join(page.split()) for page in pages[:40]]
-    texts = pa.array(flat + [changed(page, [7, 19]) for page in flat])
-    signature = signatures(texts)
-    keys = band_keys(signature, 14, 8)
-    sets = shingle_sets(texts)
-    whole = edges(keys, has_shingles(signature), sets, 0.7)
-    assert len(whole.left) >= 35
-    union = set()
-    for key in np.unique(keys):
-        members = np.flatnonzero((keys == key).any(axis=1))
-        part = bucket_edges(shingle_sets(texts.take(pa.array(members))), 0.7)
-        found = zip(members[part.left].tolist(), members[part.right].tolist(), part.similarity.tolist(), strict=True)
-        union |= set(found)
-    assert union == set(zip(whole.left.tolist(), whole.right.tolist(), whole.similarity.tolist(), strict=True))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(0, 2**32))
+def test_buckets_one_by_one_give_the_pairs_of_all(sizes: list[int], seed: int) -> None:
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    following = np.random.default_rng(seed).integers(0, 4, bounds[-1]).astype(np.uint32)
+    first, second = within_buckets(bounds, following, 8)
+    together = list(zip(first.tolist(), second.tolist(), strict=True))
+    alone: list[tuple[int, int]] = []
+    for start, end in itertools.pairwise(bounds.tolist()):
+        a, b = within_buckets(np.array([0, end - start]), following[start:end], 8)
+        alone += zip((a + start).tolist(), (b + start).tolist(), strict=True)
+    assert together == alone
 
 
 @settings(max_examples=40, deadline=None)
@@ -301,6 +319,6 @@ def test_the_callers_table_may_be_chunked_and_carry_more_columns(pages: list[str
 
 def test_presets_find_a_changed_copy(pages: list[str], table: Table) -> None:
     page = " ".join(pages[-3].split())
-    for preset in ("fineweb", "lee", "dclm", "curator"):
+    for preset in PRESETS:
         found = deduplicate(table([page, changed(page, [50]), pages[3]]), DedupConfig.preset(preset))
         assert found["keep"].to_pylist().count(False) == 1, preset

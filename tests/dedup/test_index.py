@@ -158,7 +158,7 @@ def test_what_is_no_whole_index_is_refused(tmp_path: Path, documents: pa.Table) 
     with pytest.raises(IndexRefusedError, match="missing"):
         Index.open(folder)
     manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-1", "pomona-dedup-index-0"))
+    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-2", "pomona-dedup-index-0"))
     with pytest.raises(IndexRefusedError, match="format 'pomona-dedup-index-0'"):
         Index.open(folder)
     manifest.write_text("{")
@@ -224,3 +224,105 @@ def test_adding_in_any_portions_lets_no_duplicate_in(
     assert len(index) == len(kept)
     copies = everything.set_column(0, "id", pa.array([f"copy-{i}" for i in range(len(texts))], pa.string()))
     assert not any(index.query(copies)["keep"].to_pylist())
+
+
+def test_a_better_copy_takes_the_place_of_an_indexed_one(tmp_path: Path, documents: pa.Table, table: Table) -> None:
+    index = Index.create(tmp_path / "index")
+    index.add(documents)
+    text = documents["text"][7].as_py()
+    better = table([text + " and a little more", text[:-20]], ["longer", "shorter"])
+    done = index.replace(better)
+    assert done.table["keep"].to_pylist() == [True, False]
+    assert done.table["cluster"].to_pylist() == ["longer", "longer"]
+    told = done.replaced.to_pylist()
+    assert [(row["id"], row["cluster"], row["parent"]) for row in told] == [("page-7", "longer", "longer")]
+    assert 0.7 <= told[0]["similarity"] < 1
+    for opened in (index, Index.open(tmp_path / "index")):
+        assert len(opened) == 30
+        assert opened.query(table([text], ["again"]))["parent"].to_pylist() == ["longer"]
+    # Worse ones, and equal ones, replace nothing; nor does a second try.
+    again = index.replace(better)
+    assert again.replaced.num_rows == 0
+    assert len(index) == 30
+
+
+def test_an_indexed_quality_is_remembered(tmp_path: Path, table: Table, pages: list[str]) -> None:
+    index = Index.create(tmp_path / "index")
+    page = " ".join(pages[4].split())
+    index.add(table([page], ["good"], [0.9]))
+    worse = index.replace(table([page + " longer but worse"], ["worse"], [0.5]))
+    assert (worse.table["keep"].to_pylist(), worse.replaced.num_rows) == ([False], 0)
+    better = index.replace(table([page + " best"], ["best"], [0.95]))
+    assert better.replaced["id"].to_pylist() == ["good"]
+    assert Index.open(tmp_path / "index").query(table([page], ["x"]))["cluster"].to_pylist() == ["best"]
+
+
+def test_compacting_changes_no_answer(tmp_path: Path, documents: pa.Table, table: Table) -> None:
+    folder = tmp_path / "index"
+    index = Index.create(folder)
+    for start in range(0, 30, 5):
+        index.add(documents.slice(start, 5))
+    index.remove([f"page-{number}" for number in range(0, 30, 3)])
+    asked = documents.set_column(1, "text", pa.array([text + " more" for text in documents["text"].to_pylist()]))
+    before = index.query(asked)
+    assert index.compact() > 0
+    assert index.query(asked).equals(before)
+    assert Index.open(folder).query(asked).equals(before)
+    assert len(list(folder.glob("*.parquet"))) == 1
+    assert index.compact() == 0
+    # Names are not used again, so that a crash between two manifests never overwrites a file that counts.
+    assert index.add(documents)["keep"].to_pylist().count(True) == 10
+    assert sorted(path.name for path in folder.glob("*.parquet")) == [
+        "segment-000006.parquet",
+        "segment-000007.parquet",
+    ]
+    everything = Index.create(tmp_path / "empty")
+    everything.add(documents)
+    everything.remove(documents["id"].to_pylist())
+    everything.compact()
+    assert len(Index.open(tmp_path / "empty")) == 0
+    assert not list((tmp_path / "empty").glob("*.parquet"))
+
+
+def test_a_compaction_killed_before_its_manifest_leaves_the_index(tmp_path: Path, documents: pa.Table) -> None:
+    folder = tmp_path / "index"
+    index = Index.create(folder)
+    index.add(documents.slice(0, 10))
+    index.add(documents.slice(10))
+    code = """
+        import os, signal, sys
+        import dedup.index
+        dedup.index.write_manifest = lambda folder, manifest: os.kill(os.getpid(), signal.SIGKILL)
+        dedup.index.Index.open(sys.argv[1]).compact()
+    """
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(folder)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(Index.open(folder)) == 30
+    assert not any(Index.open(folder).query(documents)["keep"].to_pylist())
+    Index.open(folder).compact()
+    assert len(Index.open(folder)) == 30
+
+
+def test_matches_are_the_same_in_any_batches(tmp_path: Path, documents: pa.Table, table: Table) -> None:
+    index = Index.create(tmp_path / "index")
+    index.add(documents.slice(0, 10))
+    texts = [text + " again" for text in documents["text"].to_pylist()]
+    asked = table(texts + texts, [f"n-{number}" for number in range(60)])
+    whole = index.matches(asked)
+    assert whole["id"].to_pylist() == [f"n-{number}" for number in [*range(10), *range(30, 40)]]
+    parts = [index.matches(asked.slice(start, 7)) for start in range(0, 60, 7)]
+    assert pa.concat_tables(parts).combine_chunks().equals(whole.combine_chunks())
+    assert index.matches(documents).num_rows == 0  # what is in the index is no duplicate of itself
+
+
+def test_an_index_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="edit_similarity: an index stores neither texts nor URLs"):
+        Index.create(tmp_path / "index", DedupConfig(edit_similarity=0.8))
+    with pytest.raises(ValueError, match="url: an index stores"):
+        Index.create(tmp_path / "index", DedupConfig(url="best"))

@@ -1,0 +1,1 @@
+"""Near-duplicates on labelled pairs, beside datatrove, text-dedup and rensa."""
