@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from pipelines.recipe import Recipe, RuleUse
 from pipelines.recipe_errors import nearest
+from pipelines.recipe_parts import BloomUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
 
@@ -25,6 +26,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_filters(recipe, place),
         *_blocks(recipe, place),
         *_dedup(recipe, place),
+        *_parts(recipe, place),
         *_benchmarks(recipe, place),
         *_stages(recipe, place),
         *_paths(recipe, place),
@@ -145,6 +147,31 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
     if recipe.dedup.preset in PRESETS:
         return []
     return [f"{place('dedup', 'preset')}: no preset {recipe.dedup.preset!r}{nearest(recipe.dedup.preset, PRESETS)}"]
+
+
+def _parts(recipe: Recipe, place: Place) -> list[str]:
+    if not recipe.dedup_parts:
+        return []
+    from dedup.bloom import BloomSize, FilterTooLarge
+
+    names = [source.name for source in recipe.sources]
+    types = [use.type for use in recipe.dedup_parts]
+    found: list[str] = []
+    for index, use in enumerate(recipe.dedup_parts):
+        where = place("dedup_parts", index)
+        if use.type in types[:index]:
+            found.append(f"{where}.type: {use.type!r} is there already; each type of duplicates is looked for once")
+        if isinstance(use, BloomUse) and use.ngrams is not None:
+            try:
+                BloomSize.of(use.ngrams, use.false_positive_rate).check(
+                    use.ngrams, use.false_positive_rate, int(use.memory_gb * 1e9)
+                )
+            except FilterTooLarge as error:
+                found.append(f"{where}.ngrams: {error}")
+        for field in ("sources", "prefer"):
+            unknown = [name for name in getattr(use, field) if name not in names]
+            found += [f"{where}.{field}: no source {name!r}{nearest(name, names)}" for name in unknown]
+    return found
 
 
 def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
