@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["BloomUse", "LinesUse", "ParagraphsUse", "PartUse", "Scoped", "SubstringsUse"]
+__all__ = ["BloomUse", "LinesUse", "ParagraphsUse", "PartUse", "Scoped", "SemanticUse", "SubstringsUse"]
 
 
 class Scoped(BaseModel):
@@ -81,4 +82,30 @@ class BloomUse(Scoped):
     memory_gb: Annotated[float, Field(gt=0)] = 4.0
 
 
-PartUse = Annotated[LinesUse | ParagraphsUse | SubstringsUse | BloomUse, Field(discriminator="type")]
+class SemanticUse(Scoped):
+    """Documents that say the same, by their embeddings (see `dedup.semantic`).
+
+    Embeddings are a column `embedding` (a list of numbers) beside `id` in Parquet files, or made by an `encoder`. What
+    stays is chosen by `prefer`, then by the product of the signals `quality` and `difficulty` (where they are given; the
+    greatest stays), then by id.
+    """
+
+    type: Literal["semantic"] = "semantic"
+    embeddings: tuple[Path, ...] = ()
+    encoder: str | None = None
+    quality: str | None = None
+    difficulty: str | None = None
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+    clusters: Annotated[int, Field(ge=0)] = 0
+    sample: Annotated[int, Field(ge=1)] = 100_000
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 10
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if bool(self.embeddings) == (self.encoder is not None):
+            raise ValueError("give either 'embeddings' or 'encoder', not both and not neither")
+        return self
+
+
+PartUse = Annotated[LinesUse | ParagraphsUse | SubstringsUse | BloomUse | SemanticUse, Field(discriminator="type")]

@@ -143,7 +143,7 @@ def flow(run: Run) -> Made:
         decided = run.note(blocks.run(steps, uses, decided))
     deduplicated = run.note(dedup.run(steps, recipe, decided))
     for use in parts.after(recipe.dedup_parts):
-        deduplicated = run.note(parts.run(steps, use, deduplicated))
+        deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,7 @@ from pipelines.document import DOCUMENT_SCHEMA, document_id, documents, partitio
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.plan import Engine
 from pipelines.ledger import Account
-from pipelines.recipe_parts import BloomUse, LinesUse, ParagraphsUse, PartUse, SubstringsUse
+from pipelines.recipe_parts import BloomUse, LinesUse, ParagraphsUse, PartUse, SemanticUse, SubstringsUse
 from pipelines.steps import parts
 from pipelines.steps.step import Finished, RunFailed, Steps
 from pipelines.storage import write_parquet
@@ -59,14 +60,27 @@ def finished(table: pa.Table, folder: Path, partitions: int) -> Finished:
     return Finished("04-dedup", "0" * 16, folder, Account(table.num_rows, table.num_rows), {"documents": entries})
 
 
+def signals_of(done: Finished, folder: Path) -> Finished:
+    """A signal of every document: its characters."""
+    entries = []
+    for number, path in enumerate(done.parts("documents")):
+        table = pq.read_table(path)
+        measured = table.select(["id"]).append_column(
+            "made.chars", pa.compute.utf8_length(table["text"]).cast(pa.float64())
+        )
+        entries.append(write_parquet(folder / "signals" / f"part-{number:05d}.parquet", measured))
+    return Finished("02-measure", "1" * 16, folder, Account(), {"signals": entries})
+
+
 def performed(
     table: pa.Table, uses: Sequence[PartUse], folder: Path, engine: Engine | None = None, partitions: int = 3
 ) -> list[Finished]:
     done = finished(table, folder / "before", partitions)
+    measured = signals_of(done, folder / "signals")
     steps = Steps(folder / "steps", engine or LocalEngine(1))
     found: list[Finished] = []
     for use in uses:
-        done = parts.run(steps, use, done)
+        done = parts.run(steps, use, done, measured)
         found.append(done)
     return found
 
@@ -224,3 +238,64 @@ def test_a_build_with_parts_accounts_for_them(tmp_path: Path, monkeypatch: pytes
     cut = next(one for one in rows if one["step"] == "04-substrings" and one["evidence"])
     (story,) = why(run, cut["id"]).records
     assert any("cut" in verdict.evidence for verdict in story.verdicts)
+
+
+def embedded(folder: Path, name: str = "embeddings") -> tuple[pa.Table, Path]:
+    """Documents in groups that share a direction, with their embeddings in a file; one has none."""
+    topics = sorted(pydoc_data.topics.topics)[:48]
+    table = documents(
+        [row(name, pydoc_data.topics.topics[name], "wiki" if n % 4 == 0 else "web") for n, name in enumerate(topics)]
+    )
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.normal(size=(12, 24)), 4, axis=0) + 0.05 * rng.normal(size=(48, 24))
+    file = folder / f"{name}.parquet"
+    pq.write_table(
+        pa.table({"id": table["id"][:47], "embedding": pa.array(vectors[:47].tolist(), pa.list_(pa.float32()))}), file
+    )
+    return table, file
+
+
+def test_of_texts_that_say_the_same_the_preferred_or_best_stays(tmp_path: Path) -> None:
+    table, file = embedded(tmp_path)
+    use = SemanticUse(embeddings=(file,), quality="made.chars", clusters=5, sample=30, threshold=0.9)
+    (done,) = performed(table, [use], tmp_path)
+    kept, told = texts(done), ledger(done)
+    sizes = dict(zip(table["uri"].to_pylist(), (len(one) for one in table["text"].to_pylist()), strict=True))
+    uris = table["uri"].to_pylist()
+    assert len(kept) == 13
+    assert done.facts["without_embedding"] == 1
+    for group in range(12):
+        mine = uris[4 * group : 4 * group + 4]
+        some = [uri for uri in mine if uri != uris[47]]
+        best = max(some, key=lambda uri: sizes[uri])
+        assert best in kept
+        for uri in set(some) - {best}:
+            evidence = json.loads(told[uri]["evidence"])
+            assert told[uri]["reason"] == "semantic-duplicate"
+            assert evidence["parent_uri"] == best
+            assert evidence["similarity"] == told[uri]["value"] >= told[uri]["threshold"] == 0.9
+    (done,) = performed(table, [use.model_copy(update={"prefer": ("wiki",)})], tmp_path / "preferred")
+    assert set(texts(done)) == {*uris[::4], uris[47]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_engines_do_not_show_in_what_says_the_same(name: str, tmp_path: Path) -> None:
+    table, file = embedded(tmp_path)
+    use = SemanticUse(embeddings=(file,), quality="made.chars", clusters=5, sample=30)
+    engines = Engines()
+    try:
+        made = [performed(table, [use], tmp_path / str(n), engines.get(name, n)) for n in (1, 3)]
+        assert bytes_of(made[0]) == bytes_of(made[1]) == bytes_of(performed(table, [use], tmp_path / "local"))
+    finally:
+        engines.close()
+
+
+def test_embeddings_that_are_wrong_are_told_with_their_file(tmp_path: Path) -> None:
+    table, file = embedded(tmp_path)
+    broken = pq.read_table(file)
+    numbers = broken["embedding"].to_pylist()
+    numbers[3][0] = float("nan")
+    pq.write_table(broken.set_column(1, "embedding", pa.array(numbers, pa.list_(pa.float32()))), file)
+    with pytest.raises(ValueError, match=f"embeddings.parquet: record {table['id'][3]}: vector 3"):
+        performed(table, [SemanticUse(embeddings=(file,))], tmp_path)
