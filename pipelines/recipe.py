@@ -23,6 +23,7 @@ from pipelines.document import canonical_json
 from pipelines.engines.plan import Hints
 from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile, check_train
+from pipelines.recipe_parts import PartUse
 from pipelines.sources import SourceConfig
 from pipelines.training_consent import NOTED, OWN_TOKEN, expand
 
@@ -278,7 +279,10 @@ class Resources(Part):
         return self
 
 
-StepName = Literal["crawl", "extract", "measure", "decide", "blocks", "dedup", "decontaminate", "tokenize", "mix"]
+StepName = Literal[
+    "crawl", "extract", "measure", "decide", "blocks", "dedup", "lines", "paragraphs", "substrings", "bloom",
+    "semantic", "repositories", "decontaminate", "tokenize", "mix",
+]  # fmt: skip
 
 
 class Recipe(Part):
@@ -294,6 +298,7 @@ class Recipe(Part):
     consent: Consent = Consent()
     blocks: tuple[BlockUse, ...] = ()
     dedup: Dedup = Dedup()
+    dedup_parts: tuple[PartUse, ...] = ()
     decontaminate: Decontaminate = Decontaminate()
     tokenizer: TokenizerUse = TokenizerUse()
     heldout: Heldout = Heldout()

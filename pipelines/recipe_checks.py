@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Sequence
 
 from pipelines.recipe import Recipe, RuleUse
 from pipelines.recipe_errors import nearest
+from pipelines.recipe_parts import BloomUse, SemanticUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
 
@@ -26,6 +28,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_languages(recipe, place),
         *_blocks(recipe, place),
         *_dedup(recipe, place),
+        *_parts(recipe, place),
         *_benchmarks(recipe, place),
         *_stages(recipe, place),
         *_paths(recipe, place),
@@ -70,12 +73,7 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
     for name in ("perplexity", "mathscore"):
         if name in recipe.filters.families and name not in recipe.filters.references:
             found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")
-    measured = {
-        f"{name}.{signal}"
-        for name in recipe.filters.families
-        if name in known
-        for signal in filters.family(name).signals
-    } | set(LANGUAGE_SIGNALS)
+    measured = _measured(recipe)
     of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
     uses = [use for use in recipe.filters.rules if use.preset is None or use.preset in filters.presets()]
@@ -210,6 +208,63 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
     except ValueError as error:  # pydantic's: of values that do not go together
         found.append(f"{place('dedup')}: {str(error).splitlines()[2].strip().removeprefix('Value error, ')}")
     return found
+
+
+def _parts(recipe: Recipe, place: Place) -> list[str]:
+    if not recipe.dedup_parts:
+        return []
+    from dedup.bloom import BloomSize, FilterTooLarge
+
+    names = [source.name for source in recipe.sources]
+    types = [use.type for use in recipe.dedup_parts]
+    found: list[str] = []
+    for index, use in enumerate(recipe.dedup_parts):
+        where = place("dedup_parts", index)
+        if use.type in types[:index]:
+            found.append(f"{where}.type: {use.type!r} is there already; each type of duplicates is looked for once")
+        if isinstance(use, BloomUse) and use.ngrams is not None:
+            try:
+                BloomSize.of(use.ngrams, use.false_positive_rate).check(
+                    use.ngrams, use.false_positive_rate, int(use.memory_gb * 1e9)
+                )
+            except FilterTooLarge as error:
+                found.append(f"{where}.ngrams: {error}")
+        if isinstance(use, SemanticUse):
+            found += _semantic(recipe, use, where)
+        for field in ("sources", "prefer"):
+            unknown = [name for name in getattr(use, field) if name not in names]
+            found += [f"{where}.{field}: no source {name!r}{nearest(name, names)}" for name in unknown]
+    return found
+
+
+def _semantic(recipe: Recipe, use: SemanticUse, where: str) -> list[str]:
+    from pipelines.steps.semantic import ENCODERS
+
+    found = [f"{where}.embeddings: {path}: no such file" for path in use.embeddings if not path.is_file()]
+    measured = _measured(recipe)
+    for field in ("quality", "difficulty"):
+        name = getattr(use, field)
+        if name is not None and name not in measured:
+            found.append(f"{where}.{field}: no signal {name!r} is measured{nearest(name, measured)}")
+    if use.encoder is not None:
+        try:
+            importlib.import_module(ENCODERS).encoder_folder(use.encoder)
+        except (ModuleNotFoundError, FileNotFoundError) as error:
+            found.append(f"{where}.encoder: {error}")
+    return found
+
+
+def _measured(recipe: Recipe) -> set[str]:
+    """Signals of documents that the recipe's families give."""
+    import filters
+
+    known = filters.families()
+    return {
+        f"{name}.{signal}"
+        for name in recipe.filters.families
+        if name in known
+        for signal in filters.family(name).signals
+    } | set(LANGUAGE_SIGNALS)
 
 
 def _benchmarks(recipe: Recipe, place: Place) -> list[str]:

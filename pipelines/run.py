@@ -124,7 +124,7 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
 def flow(run: Run) -> Made:
     """Run, or in a dry run plan, all steps from the sources to the mixture."""
     from pipelines import datatrove_blocks, rules
-    from pipelines.steps import blocks, collect, decide, decontaminate, dedup, extract, measure, mix, tokenize
+    from pipelines.steps import blocks, collect, decide, decontaminate, dedup, extract, measure, mix, parts, tokenize
     from pipelines.thresholds import References
 
     recipe, steps = run.recipe, run.steps
@@ -142,6 +142,8 @@ def flow(run: Run) -> Made:
     if uses := blocks.of_documents(recipe.blocks):
         decided = run.note(blocks.run(steps, uses, decided))
     deduplicated = run.note(dedup.run(steps, recipe, decided, measured))
+    for use in parts.after(recipe.dedup_parts):
+        deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer

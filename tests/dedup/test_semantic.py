@@ -1,0 +1,69 @@
+"""Embeddings: exact sums, clusters that no order of workers can change, and greedy keeping as by definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dedup.semantic import SCALE, SemanticConfig, assign, keep, kmeans, quantised
+
+
+def around(centres: int, each: int, noise: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    middle = rng.normal(size=(centres, 32))
+    return np.repeat(middle, each, axis=0) + noise * rng.normal(size=(centres * each, 32))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 30), st.floats(0.5, 0.999), st.integers(0, 5))
+def test_keeping_is_greedy(count: int, threshold: float, seed: int) -> None:
+    vectors = quantised(around(max(1, count // 4), 4, 0.3, seed))
+    unit = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    kept: list[int] = []
+    found = keep(vectors, threshold)
+    for row in range(len(vectors)):
+        best = max((cosines[row, other] for other in kept), default=0.0)
+        if abs(best - threshold) > 1e-9:
+            assert (found.parent[row] >= 0) == (best >= threshold)
+        if found.parent[row] >= 0:
+            assert found.parent[row] in kept
+            assert cosines[row, found.parent[row]] == pytest.approx(best, abs=1e-9)
+            assert found.cosine[row] == pytest.approx(best, abs=1e-9)
+        else:
+            kept.append(row)
+
+
+def test_rounding_costs_a_ten_thousandth() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(200, 384)).astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    whole = quantised(vectors)
+    assert np.abs(np.linalg.norm(whole.astype(float), axis=1) / SCALE - 1).max() < 1e-3
+    error = whole.astype(float) @ whole.astype(float).T / SCALE**2 - unit @ unit.T
+    assert np.abs(error).max() < 5e-4
+    assert (quantised(vectors * np.float32(2.0**-40)) == whole).all()
+
+
+def test_clusters_are_found_and_every_vector_is_with_its_nearest() -> None:
+    vectors = quantised(around(8, 50, 0.1))
+    order = np.random.default_rng(2).permutation(len(vectors))
+    centroids = kmeans(vectors[order], 8, 20)
+    found = assign(vectors, centroids)
+    near = vectors.astype(float) @ (centroids / np.linalg.norm(centroids.astype(float), axis=1, keepdims=True)).T
+    assert (near[np.arange(len(found)), found] >= near.max(axis=1) - 1e-6).all()
+    assert kmeans(vectors[order], 8, 20).tobytes() == centroids.tobytes()
+    # The order in which sums are taken cannot be seen: the first vectors are where it begins, the others are not.
+    again = np.concatenate([order[:8], order[:7:-1]])
+    assert (kmeans(vectors[again], 8, 20) == centroids).all()
+
+
+def test_bad_vectors() -> None:
+    assert (quantised(np.zeros((2, 3))) == 0).all()
+    assert keep(quantised(np.zeros((3, 4))), 0.5).parent.tolist() == [-1, -1, -1]
+    assert kmeans(quantised(np.eye(2)), 5, 3).shape == (2, 2)
+    with pytest.raises(ValueError, match="vector 1: a component is no finite number"):
+        quantised(np.array([[1.0, 2.0], [np.nan, 1.0]]))
+    assert [SemanticConfig().number(count) for count in (0, 1000, 1001)] == [1, 1, 2]
