@@ -36,12 +36,18 @@ class Family:
         measure: a value for each text and signal, in any numeric type; must not depend on the other texts of the batch.
         with_reference: gives the same measure with a file that it goes by (a language model, a corpus's counts), read
             once; None for a family that knows of none.
+        reference_signals: the signals that such a file gives the family, where it is the file that says them; quick.
+        check_reference: raises what is wrong with such a file, before a run starts.
+        pinned: a recipe must name the SHA-256 of the file.
     """
 
     name: str
     signals: Mapping[str, str]
     measure: Measure
     with_reference: Callable[[Path], Measure] | None = None
+    reference_signals: Callable[[Path], Mapping[str, str]] | None = None
+    check_reference: Callable[[Path], None] | None = None
+    pinned: bool = False
 
     def opened(self, reference: str | Path | None) -> Family:
         """The family that measures with a reference; itself where none is given.
@@ -56,7 +62,13 @@ class Family:
             raise ValueError(
                 f"family {self.name}: found the reference {str(reference)!r}, and it takes none; leave it out"
             )
-        return replace(self, measure=self.with_reference(Path(reference)))
+        return replace(self, measure=self.with_reference(Path(reference)), signals=self.signals_by(Path(reference)))
+
+    def signals_by(self, reference: Path | None) -> Mapping[str, str]:
+        """The signals that the family has with a reference."""
+        if reference is None or self.reference_signals is None:
+            return self.signals
+        return self.reference_signals(reference)
 
     def columns(self, batch: Batch) -> dict[str, NDArray[np.float64]]:
         """The batch's values as ``family.signal``, in the order of ``signals``."""

@@ -2,15 +2,15 @@
 
 The layout is that of facebookresearch/fastText 0.9.2 (``fasttext.cc``, ``dictionary.cc``, ``quantmatrix.cc``,
 ``productquantizer.cc``, ``loss.cc``), little-endian: arguments, dictionary, rows of words and n-grams, rows of labels.
-Supervised models of version 12 with softmax or hierarchical softmax and without word n-grams are read, quantised or
-not: lid.176, GlotLID, OpenLID.
+Supervised models of version 12 with softmax or hierarchical softmax are read, quantised or not, with n-grams of
+characters, of words or both: lid.176, GlotLID, OpenLID, DCLM's classifier.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kernels.fasttext import Classifier, Dictionary, probabilities, row_sums
 from kernels.strings import TextBatch
+from kernels.word_ngrams import ngram_sums, word_slots
 
 __all__ = ["FastText", "read"]
 
@@ -29,6 +30,7 @@ _TREE: Final = 1
 _SOFTMAX: Final = 3
 _CENTROIDS: Final = 256
 _LABEL: Final = 1
+_ROWS_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class FastText:
     dictionary: Dictionary
     rows: NDArray[np.float32]
     classifier: Classifier
+    word_ngrams: int = 1
 
     @property
     def end(self) -> NDArray[np.float32]:
@@ -53,12 +56,32 @@ class FastText:
         return self.rows[at] if at >= 0 else self.rows[0, :0]
 
     def sums(self, batch: TextBatch) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Sum of the rows of each text, and how many they are: sums of parts of a text may be added."""
+        """Sum of the rows of each text, and how many they are.
+
+        Sums of parts of a text may be added, unless the model has n-grams of words.
+        """
+        if self.word_ngrams > 1:
+            return ngram_sums(batch.data, batch.offsets, self.rows, self.dictionary, self.word_ngrams)
         return row_sums(batch.data, batch.offsets, self.rows, self.dictionary)
 
     def probabilities(self, sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float32]:
         """Probability of each label for each sum, (texts, labels)."""
         return probabilities(sums, counts, self.end, self.classifier)
+
+    def projected(self) -> FastText:
+        """The same model with each row multiplied by the labels' already: a row is as long as there are labels.
+
+        Both layers are linear, so that the mean of such rows is the score itself. For few labels that is a fraction of
+        the memory and of the time: of DCLM's classifier, two numbers a row in place of a hundred.
+        """
+        weights = self.classifier.weights
+        nodes = weights.shape[1]
+        rows = np.empty((len(self.rows), nodes), np.float32)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            rows[part] = self.rows[part].astype(np.float64) @ weights.astype(np.float64)
+        alone = _read_only(np.eye(nodes, dtype=np.float32))
+        return replace(self, rows=_read_only(rows), classifier=self.classifier._replace(weights=alone))
 
 
 def read(path: Path) -> FastText:
@@ -77,10 +100,10 @@ def read(path: Path) -> FastText:
             f" {_VERSION})"
         )
     (dim, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _, _) = file.numbers("<12id")
-    if kind != _SUPERVISED or loss not in (_TREE, _SOFTMAX) or word_ngrams > 1:
+    if kind != _SUPERVISED or loss not in (_TREE, _SOFTMAX):
         raise ValueError(
-            f"{path}: found model {kind}, loss {loss}, word n-grams to {word_ngrams}; expected a supervised model"
-            f" ({_SUPERVISED}) with hierarchical softmax ({_TREE}) or softmax ({_SOFTMAX}) and single words"
+            f"{path}: found model {kind} and loss {loss}; expected a supervised model ({_SUPERVISED}) with"
+            f" hierarchical softmax ({_TREE}) or softmax ({_SOFTMAX})"
         )
     size, words, label_number, _, pruned = file.numbers("<iiiqq")
     if size != words + label_number or label_number < 1:
@@ -110,6 +133,7 @@ def read(path: Path) -> FastText:
         _dictionary(entries, words, keep, buckets, shortest, longest),
         rows,
         _tree(by_label, counts[words:]) if tree else _flat(by_label),
+        max(1, word_ngrams),
     )
 
 
@@ -191,27 +215,15 @@ def _dictionary(
     spelling = np.frombuffer(b"".join(entries), np.uint8)
     bounds = np.zeros(len(entries) + 1, np.int64)
     np.cumsum([len(word) for word in entries], out=bounds[1:])
-    slots = np.full(1 << (2 * len(entries)).bit_length(), -1, np.int32)
-    for number, word in enumerate(entries):
-        slot = _hash(word) & (len(slots) - 1)
-        while slots[slot] >= 0:
-            slot = (slot + 1) & (len(slots) - 1)
-        slots[slot] = number
     kept = np.zeros(buckets // 64 + 1, np.uint64)
     np.bitwise_or.at(kept, keep >> 6, np.uint64(1) << (keep & 63).astype(np.uint64))
     before = np.zeros(len(kept), np.int64)
     np.cumsum(np.bitwise_count(kept)[:-1], out=before[1:])
     end = entries.index(b"</s>") if b"</s>" in entries[:words] else -1
+    spelling, bounds = _read_only(spelling), _read_only(bounds)
+    slots = word_slots(spelling, bounds)
     arrays = (_read_only(one) for one in (slots, spelling, bounds, kept, before))
     return Dictionary(*arrays, words, len(entries), buckets, shortest, longest, end)  # type: ignore[arg-type]
-
-
-def _hash(word: bytes) -> int:
-    """FNV-1a, 32 bits, as fastText has it: bytes are signed."""
-    state = 2166136261
-    for byte in word:
-        state = ((state ^ (byte | 0xFFFFFF00 if byte > 127 else byte)) * 16777619) & 0xFFFFFFFF
-    return state
 
 
 def _flat(weights: NDArray[np.float32]) -> Classifier:

@@ -31,7 +31,7 @@ def signals(text: pa.Array | pa.ChunkedArray, filters_of: Filters) -> pa.Table:
     import filters
     from filters import language
 
-    measured = filters.measure(text, filters_of.families, filters_of.references)
+    measured = filters.measure(text, filters_of.families, filters_of.files)
     found = language.identify(text)
     for name in ("language", "script"):
         measured = measured.append_column(f"language.{name}", found[name])
@@ -148,7 +148,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
 
     parameters: dict[str, Any] = {
         "families": list(filters.families),
-        "references": {name: sha256(path) for name, path in sorted(filters.references.items())},
+        "references": {name: sha256(path) for name, path in sorted(filters.files.items())},
         "lines": [rule.model_dump(mode="json") for rule in lines],
     }
     return steps.perform(
