@@ -11,6 +11,7 @@ ENTRIES = {
     "crawl": "a crawl of 20,000 pages on many hosts beside Scrapy",
     "fineweb": "a build beside datatrove's FineWeb example",
     "scale": "growth of time and memory, and a plan for a trillion tokens",
+    "quality": "models of text quality judged on hosts held out, and speed beside fastText (POMONA_DATA)",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }

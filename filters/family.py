@@ -38,9 +38,11 @@ class Family:
         phrases: the groups of phrases that it asks the batch for: those of all families are looked for in one walk.
         with_reference: gives the same measure with a file that it goes by (a language model, a corpus's counts), read
             once; None for a family that knows of none.
-        check: looks at a reference before anything is measured, without reading all of it; raises ValueError, or
-            ModuleNotFoundError where a package is missing.
+        check: looks at a reference before anything is measured, without reading all of it; raises OSError, ValueError,
+            or ModuleNotFoundError where a package is missing.
         beside: where a second file of a reference would lie, which is read too if it is there (a model's tokeniser).
+        reference_signals: the signals that such a file gives the family, where it is the file that says them; quick.
+        pinned: a recipe must name the SHA-256 of the file.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Family:
     with_reference: Callable[[Path], Measure] | None = None
     beside: Callable[[Path], Path] | None = None
     check: Callable[[Path], object] | None = None
+    reference_signals: Callable[[Path], Mapping[str, str]] | None = None
+    pinned: bool = False
 
     def files(self, reference: Path) -> list[Path]:
         """The files that are read for a reference: what they hold decides the values."""
@@ -69,7 +73,13 @@ class Family:
             raise ValueError(
                 f"family {self.name}: found the reference {str(reference)!r}, and it takes none; leave it out"
             )
-        return replace(self, measure=self.with_reference(Path(reference)))
+        return replace(self, measure=self.with_reference(Path(reference)), signals=self.signals_by(Path(reference)))
+
+    def signals_by(self, reference: Path | None) -> Mapping[str, str]:
+        """The signals that the family has with a reference."""
+        if reference is None or self.reference_signals is None:
+            return self.signals
+        return self.reference_signals(reference)
 
     def columns(self, batch: Batch) -> dict[str, NDArray[np.float64]]:
         """The batch's values as ``family.signal``, in the order of ``signals``."""

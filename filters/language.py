@@ -231,6 +231,7 @@ def _judge(path: str | None) -> Judge:
     if path is None:
         return Judge(fasttext_file.read(model_path()), evening=EVENING, certainty=CERTAINTY)
     # How much of its training text a label had says something of lid.176, whose texts are Wikipedia; others balance.
+    fasttext_file.check(Path(path))
     return Judge(fasttext_file.read(Path(path)), evening=0.0, certainty=CERTAINTY)
 
 

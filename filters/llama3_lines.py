@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.batch import ratio, sums
+from filters.batch import ratio
 from filters.line_family import LineBatch, LineFamily, LineSignal
 from filters.rule import Rule
-from kernels.coverage import covered_tokens
+from kernels.ngrams import runs
 from kernels.tokens import tokens
 from kernels.words import folded_words
 
@@ -35,7 +35,8 @@ def _covered(n: int) -> Callable[[LineBatch], NDArray[Any]]:
         # A token lies in one line: no break of a line is part of one.
         firsts = np.searchsorted(words.starts, batch.lines.starts)
         offsets = np.append(firsts, len(words.starts)).astype(np.int64)
-        return ratio(sums(covered_tokens(offsets, words.hashes, n), offsets), np.diff(offsets))
+        covered = runs(offsets, words.hashes, np.ones(len(words.hashes), np.int64), (n,)).covered[:, 0]
+        return ratio(covered, np.diff(offsets))
 
     return measure
 

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from kernels.mixing import finish
 
-__all__ = ["Classifier", "Dictionary", "probabilities", "row_sums"]
+__all__ = ["FNV_BASIS", "Classifier", "Dictionary", "kept_row", "probabilities", "row_sums", "step", "sum_word"]
 
-_FNV_BASIS: Final = np.uint32(2166136261)
+FNV_BASIS: Final = np.uint32(2166136261)
 _FNV_PRIME: Final = np.uint32(16777619)
 _OPEN: Final = np.uint8(60)  # "<" and ">" stand around a word
 _CLOSE: Final = np.uint8(62)
@@ -113,9 +113,19 @@ def _bits(value) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _step(state, byte) -> Any:
+def step(state, byte) -> Any:
     """FNV-1a of 32 bits as fastText has it: the byte is signed."""
     return np.uint32((state ^ np.uint32(np.int32(np.int8(byte)))) * _FNV_PRIME)  # Numba widens the product
+
+
+@njit(cache=True, nogil=True, inline="always")
+def kept_row(bucket, dictionary) -> Any:
+    """The row of a bucket's n-grams, -1 where a pruned model has dropped them."""
+    block = dictionary.kept[bucket >> 6]
+    bit = np.uint64(bucket & 63)
+    if not (block >> bit) & _U1:
+        return np.int64(-1)
+    return dictionary.words + dictionary.before[bucket >> 6] + _bits(block & ((_U1 << bit) - _U1))
 
 
 @njit(cache=True, nogil=True)
@@ -139,13 +149,13 @@ def _word_row(data, start, end, state, dictionary) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _sum_word(data, start, end, rows, dictionary, token, out) -> Any:
+def sum_word(data, start, end, rows, dictionary, token, out) -> Any:
     """Write into ``out`` the sum of the rows of one word; return how many they are."""
     dimensions = rows.shape[1]
     out[:] = 0
-    state = _FNV_BASIS
+    state = FNV_BASIS
     for k in range(start, end):
-        state = _step(state, data[k])
+        state = step(state, data[k])
     word = _word_row(data, start, end, state, dictionary)
     if word >= dictionary.words:
         return 0  # a label written in the text
@@ -167,14 +177,14 @@ def _sum_word(data, start, end, rows, dictionary, token, out) -> Any:
     for i in range(size):
         if token[i] & 0xC0 == 0x80:
             continue
-        state = _FNV_BASIS
+        state = FNV_BASIS
         j = i
         n = 1
         while j < size and n <= dictionary.longest:
-            state = _step(state, token[j])
+            state = step(state, token[j])
             j += 1
             while j < size and token[j] & 0xC0 == 0x80:
-                state = _step(state, token[j])
+                state = step(state, token[j])
                 j += 1
             if n >= dictionary.shortest and not (n == 1 and (i == 0 or j == size)):
                 bucket = np.int64(state % buckets)
@@ -218,7 +228,7 @@ def _row_sums(data, offsets, rows, dictionary) -> Any:
                 if known[slot] != key:
                     if at - start + 2 > len(token):
                         token = np.empty(2 * (at - start + 2), np.uint8)
-                    known_counts[slot] = _sum_word(data, start, at, rows, dictionary, token, known_sums[slot])
+                    known_counts[slot] = sum_word(data, start, at, rows, dictionary, token, known_sums[slot])
                     known[slot] = key
                 for d in range(dimensions):
                     sums[i, d] += known_sums[slot, d]

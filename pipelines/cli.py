@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from pipelines.label.cli import EPILOG as LABEL_EPILOG
+from pipelines.label.cli import label
+from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
@@ -369,6 +372,8 @@ app.command("eval")(eval_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(jobs_app, name="jobs")
 app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
+app.command("label", epilog=LABEL_EPILOG)(label)
+app.add_typer(quality_app, name="quality")
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -114,18 +114,36 @@ class Extract(Part):
     tables: Literal["markdown", "plain"] = "markdown"
 
 
+class Reference(Part):
+    """A file that a family goes by; a path alone will do. With `sha256` no other file is taken for it."""
+
+    path: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+
 class Filters(Part):
     """Which signals are measured and which rules decide on them.
 
-    `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`.
+    `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`, a
+    model's card for `quality`.
     `language_model` is the fastText file that says which language a text is in (GlotLID, OpenLID); lid.176 where null.
     """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
-    references: Mapping[str, Path] = {}
+    references: Mapping[str, Reference] = {}
     language_model: Path | None = None
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The references as `filters.measure` takes them."""
+        return {name: use.path for name, use in self.references.items()}
 
 
 class BlockUse(Part):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from pipelines.recipe import Recipe, RuleUse
+from pipelines.recipe import Recipe, Reference, RuleUse
 from pipelines.recipe_errors import nearest
 from pipelines.recipe_parts import BloomUse, SemanticUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
+
+MODELLED = ("perplexity", "mathscore", "quality")
+"""Families that measure nothing without a file."""
 
 Place = Callable[..., str]
 
@@ -57,22 +60,7 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
     for index, name in enumerate(recipe.filters.families):
         if name not in known:
             found.append(f"{place('filters', 'families', index)}: no family of signals {name!r}{nearest(name, known)}")
-    for name, path in recipe.filters.references.items():
-        where = place("filters", "references", name)
-        if name not in recipe.filters.families:
-            found.append(f"{where}: {name!r} is not among the families that are measured")
-        elif name in known and filters.family(name).with_reference is None:
-            found.append(f"{where}: the family {name!r} goes by no file; leave it out")
-        elif not path.is_file():
-            found.append(f"{where}: {path}: no such file")
-        elif name in known and (check := filters.family(name).check) is not None:
-            try:
-                check(path)
-            except (ValueError, ModuleNotFoundError) as error:
-                found.append(f"{where}: {error}")
-    for name in ("perplexity", "mathscore"):
-        if name in recipe.filters.families and name not in recipe.filters.references:
-            found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")
+    found += _references(recipe, place)
     measured = _measured(recipe)
     of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
@@ -127,6 +115,51 @@ def _languages(recipe: Recipe, place: Place) -> list[str]:
                 told = "is measured where the family 'mixed' is; add it to filters.families"
                 found.append(f"{place(*where, 'second_languages')}: the second language {told}")
     return found
+
+
+def _references(recipe: Recipe, place: Place) -> list[str]:
+    """Look at the files that families go by: there, the right ones, and whole, before anything runs."""
+    import filters
+    from pipelines.storage import sha256
+
+    found: list[str] = []
+    for name, use in recipe.filters.references.items():
+        where = place("filters", "references", name)
+        family = filters.family(name) if name in filters.families() else None
+        if name not in recipe.filters.families:
+            found.append(f"{where}: {name!r} is not among the families that are measured")
+        elif family is None:
+            continue  # told where it stands among the families
+        elif family.with_reference is None:
+            found.append(f"{where}: the family {name!r} goes by no file; leave it out")
+        elif not use.path.is_file():
+            found.append(f"{where}: {use.path}: no such file")
+        elif use.sha256 is None and family.pinned:
+            found.append(f"{where}.sha256: not given; it is {sha256(use.path)} of {use.path} as it is now")
+        elif use.sha256 is not None and (now := sha256(use.path)) != use.sha256:
+            found.append(
+                f"{where}.sha256: {use.path} has changed: found {now}, expected {use.sha256}; "
+                "put the right file back, or give its digest"
+            )
+        elif family.check is not None:
+            try:
+                family.check(use.path)
+            except (OSError, ValueError, ModuleNotFoundError) as error:
+                found.append(f"{where}: {error}")
+    for name in MODELLED:
+        if name in recipe.filters.families and name not in recipe.filters.references:
+            found.append(f"{place('filters', 'references')}: the family {name!r} needs a model: {name}: FILE")
+    return found
+
+
+def _signals(name: str, use: Reference | None) -> Iterable[str]:
+    """Return the signals of a family with its reference; none where that cannot be read, which is told elsewhere."""
+    import filters
+
+    try:
+        return filters.family(name).signals_by(None if use is None else use.path)
+    except (OSError, ValueError):
+        return ()
 
 
 def _blocks(recipe: Recipe, place: Place) -> list[str]:
@@ -263,7 +296,7 @@ def _measured(recipe: Recipe) -> set[str]:
         f"{name}.{signal}"
         for name in recipe.filters.families
         if name in known
-        for signal in filters.family(name).signals
+        for signal in _signals(name, recipe.filters.references.get(name))
     } | set(LANGUAGE_SIGNALS)
 
 

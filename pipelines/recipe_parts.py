@@ -86,8 +86,8 @@ class SemanticUse(Scoped):
     """Documents that say the same, by their embeddings (see `dedup.semantic`).
 
     Embeddings are a column `embedding` (a list of numbers) beside `id` in Parquet files, or made by an `encoder`. What
-    stays is chosen by `prefer`, then by the product of the signals `quality` and `difficulty` (where they are given; the
-    greatest stays), then by id.
+    stays is chosen by `prefer`, then by the product of the signals `quality` and `difficulty` (where they are given;
+    the greatest stays), then by id.
     """
 
     type: Literal["semantic"] = "semantic"

@@ -36,7 +36,7 @@ def signals(text: pa.Array | pa.ChunkedArray, filters_of: Filters) -> pa.Table:
     from filters.expression import SECOND_LANGUAGE
 
     alone = [name for name in filters_of.families if name != mixed.FAMILY.name]
-    measured = filters.measure(text, alone, filters_of.references)
+    measured = filters.measure(text, alone, filters_of.files)
     columns = dict(zip(measured.column_names, measured.columns, strict=True))
     # The family's own measure knows neither names nor another model than lid.176.
     shares = None if len(alone) == len(filters_of.families) else mixed.mixture(text, filters_of.language_model)
@@ -166,7 +166,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         "families": list(filters.families),
         "references": {
             name: [sha256(file) for file in family(name).files(path)]
-            for name, path in sorted(filters.references.items())
+            for name, path in sorted(filters.files.items())
         },
         "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import filters
 import filters.signals
 
-# All that need no file; those that do are tested with one in test_perplexity.py.
-FAMILIES = [name for name in filters.families() if name not in ("mathscore", "perplexity")]
+# All that need no file; those that do are tested with one in test_perplexity.py and quality.
+FAMILIES = [name for name in filters.families() if name not in ("mathscore", "perplexity", "quality")]
 PROSE = (
     "It was the best of times, it was the worst of times. We have had everything before us!\n\n3 likes\nREAD ON\n42\n"
     "  Sign-in for $x^2$ and \\frac{1}{2}, naïve café 😀👍🏽 I’m sorry!!\n# @generated, do not edit\n\\u00e9\\u00e8"

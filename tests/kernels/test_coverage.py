@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels.coverage import covered_tokens, longest_period, runs
-
 from kernels.repeated_lines import repeated_parts
+
 from kernels.spaced import spaced_tokens
 from kernels.strings import text_batch
 
