@@ -24,7 +24,7 @@ from pipelines.storage import MANIFEST, children, read_json
 REUSED, RESUMES, RUNS, CRAWL, AGAIN = "reused", "resumes", "runs", "crawl first", "crawl again"
 NOTHING = "no earlier run to estimate from"
 
-TASKS = {"crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 5, "decontaminate": 1, "tokenize": 1, "ledger": 1}
+TASKS = {"crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 5, "decontaminate": 2, "tokenize": 1, "ledger": 1}
 """Tasks of a step for each partition of the recipe; those of the other steps follow from their input."""
 
 

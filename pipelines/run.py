@@ -142,7 +142,7 @@ def flow(run: Run) -> Made:
     if uses := blocks.of_documents(recipe.blocks):
         decided = run.note(blocks.run(steps, uses, decided))
     deduplicated = run.note(dedup.run(steps, recipe, decided))
-    clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
+    clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated, recipe.partitions))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer
     trained = run.note(
@@ -150,7 +150,7 @@ def flow(run: Run) -> Made:
     )
     tokenized = run.note(tokenize.run(steps, clean, trained))
     mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
-    return Made(trained, mixed, collect.run(steps, run.finished))
+    return Made(trained, mixed, collect.run(steps, run.finished), clean)
 
 
 def _recorded(run: Run, source: CrawlSource) -> Source:
@@ -181,6 +181,7 @@ class Made(NamedTuple):
     trained: Finished
     mixed: Finished
     ledger: Finished
+    clean: Finished
 
 
 def _build(run: Run) -> Path:
@@ -194,7 +195,7 @@ def _build(run: Run) -> Path:
     remove_file(options.out / RUN)
     made = flow(run)
     before = _token_manifests(options.out)
-    stages = mix.publish(options.out, recipe, made.mixed, made.trained)
+    stages = mix.publish(options.out, recipe, made.mixed, made.trained, made.clean.facts.get("certificate"))
     set_aside_training(options.out, before)
     for entry in made.ledger.outputs["ledger"]:
         publish(made.ledger.folder / entry.path, options.out / entry.path)
