@@ -29,7 +29,7 @@ class Scratch(NamedTuple):
 
     gain: NDArray[np.float64]  # (2, longest question + 1)
     weight: NDArray[np.float64]  # matched weight of the best alignment that ends here
-    count: NDArray[np.int64]  # its matched words
+    words: NDArray[np.int64]  # its matched words
     start: NDArray[np.int64]  # its first word in the text
     first: NDArray[np.int64]  # and in the question
     marks: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class Aligned(NamedTuple):
     first: int
     last: int
     weight: float
-    count: int
+    words: int
 
 
 @njit(cache=True, nogil=True)

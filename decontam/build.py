@@ -53,8 +53,11 @@ def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> tupl
     weights = np.where(coverable, pieces.weights, 0).astype(np.float32)
     found = _chosen(wanted, keep & alive[wanted.piece] & _telling(pieces, wanted, keep, method))
     if method.short:
+        short = _short(pieces, method, common, alive)
         found = _sorted(
-            *(np.concatenate(both) for both in zip(found, _short(pieces, method, common, alive), strict=True))
+            np.concatenate((found.gram, short.gram)),
+            np.concatenate((found.piece, short.piece)),
+            np.concatenate((found.position, short.position)),
         )
     new = np.concatenate(([True], found.gram[1:] != found.gram[:-1])) if len(found.gram) else np.zeros(0, np.bool_)
     first = np.flatnonzero(new)

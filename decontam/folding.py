@@ -116,7 +116,7 @@ def _written(data, offsets, places, lengths, letters) -> Any:
                 written[to + b - at] = data[b]
             to += stop - at
             at = stop
-            if k < len(places) and places[k] == at:
+            if at < offsets[i + 1] and k < len(places) and places[k] == at:
                 written[to] = letters[k]
                 to += 1
                 at += lengths[k]

@@ -20,9 +20,9 @@ _DIGITS: Final = tuple(
 )
 _LIKE: Final = str.maketrans("aeopcxyABEHKMOPCTX", "аеорсхуАВЕНКМОРСТХ")
 # One word for another, as a rewriter would; the item's names and numbers stay.
-_SYNONYMS: Final = dict(
-    pair.split("/")
-    for pair in """
+_SYNONYMS: Final[dict[str, str]] = {
+    one: other
+    for one, _, other in (pair.partition("/") for pair in """
     write/create find/determine function/routine list/sequence given/supplied calculate/compute following/subsequent
     true/correct statement/claim statements/claims best/most describes/characterises likely/probable which/what
     many/numerous much/considerable total/overall number/count buys/purchases bought/purchased sells/vends sold/vended
@@ -34,8 +34,8 @@ _SYNONYMS: Final = dict(
     large/sizeable increase/growth decrease/reduction causes/triggers caused/triggered results/outcomes result/outcome
     method/approach example/instance important/significant often/frequently usually/generally only/just all/every
     year/twelvemonth years/twelvemonths old/aged new/recent money/cash cost/price costs/prices house/home
-    """.split()  # noqa: SIM905
-)  # fmt: skip
+    """.split())  # noqa: SIM905
+}  # fmt: skip
 
 
 def _question(item: Item) -> str:

@@ -62,11 +62,11 @@ def stretches(text, hit, place, batch, postings, rules, room, found, size) -> An
         )
         if best.weight < least or best.weight <= 0.0:
             continue
-        if best.count < rules.min_density * (best.end - best.start + 1):
+        if best.words < rules.min_density * (best.end - best.start + 1):
             continue  # the item's common words in order, and much else between them
         stop = best.end
         evidence = best.weight
-        count = best.count
+        count = best.words
         after = best.last + 1
         if question < length:
             reach = min(len(window), best.end + 1 + (length - question) * 5 // 4 + rules.max_gap)

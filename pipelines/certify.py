@@ -69,16 +69,15 @@ def certify(mixture: str, named: Sequence[str], fields: Sequence[str], method: s
                     told["samples"].append(_sample(table, one))
             hit |= fresh
         told["stages"][stage] = {"documents": rows, "documents_hit": dirty}
-    found_items = [
-        {"benchmark": name, "item": item, "documents": len(records)} for (name, item), records in sorted(items.items())
-    ]
+    order = sorted(items, key=lambda one: (-len(items[one]), one))
+    found_items = [{"benchmark": name, "item": item, "documents": len(items[name, item])} for name, item in order]
     matched = pa.table({"benchmark": pa.array([one["benchmark"] for one in found_items], pa.string())})
     told |= {
         "benchmarks": listed(index, matched),
         "documents": len(checked),
         "documents_hit": len(hit),
         "items_found": len(found_items),
-        "found": sorted(found_items, key=lambda one: (-one["documents"], one["benchmark"], one["item"])),
+        "found": found_items,
     }
     return told
 

@@ -25,7 +25,7 @@ from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import BenchmarkUse, Decontaminate
 from pipelines.steps.cut import passages, without
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, StepErrors, Steps, partition_shards
-from pipelines.storage import at, files_below, local_copy, publish_folder, read_batches, read_table, remove, sha256
+from pipelines.storage import at, local_copy, publish_folder, read_batches, read_table, remove, sha256
 
 STEP = "05-decontaminate"
 EXCERPT = 300
@@ -240,7 +240,7 @@ class Matched:
 def identity(use: BenchmarkUse) -> str:
     """Return what a benchmark's items are made from: a package with its version, or files with their digests."""
     if use.path is not None:
-        files = sorted(files_below(use.path)) if use.path.is_dir() else [use.path]
+        files = sorted(one for one in use.path.rglob("*") if one.is_file()) if use.path.is_dir() else [use.path]
         digests = ",".join(f"{file.name}={sha256(file)}" for file in files)
         told = [use.name, use.path.name, digests, canonical_json(dict(use.fields)), use.split or "", use.license or ""]
         return ":".join(told)

@@ -225,3 +225,14 @@ def test_an_index_that_is_kept_with_the_step_is_the_one_that_was_scanned_with(tm
     assert index.method.name == "afm"
     assert index.benchmarks["digest"].to_pylist() == [done.facts["certificate"]["benchmarks"][0]["digest"]]
     assert read_table(done.parts("matched")[0]).num_rows + read_table(done.parts("matched")[1]).num_rows == 1
+
+
+def test_a_benchmark_in_a_folder_is_known_by_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    (folder / "test-0.jsonl").write_text(json.dumps({"id": "q", "question": QUESTION}) + "\n")
+    settings = Decontaminate.model_validate({"benchmarks": [{"name": "exam", "path": str(folder)}]})
+    before = decontaminate.identity(settings.benchmarks[0])
+    assert len(decontaminate.benchmarks(settings.benchmarks)[0]) == 1
+    (folder / "test-1.jsonl").write_text(json.dumps({"id": "r", "question": LICENCE}) + "\n")
+    assert decontaminate.identity(settings.benchmarks[0]) != before
