@@ -13,6 +13,7 @@ ENTRIES = {
     "scale": "growth of time and memory, and a plan for a trillion tokens",
     "quality": "models of text quality judged on hosts held out, and speed beside fastText (POMONA_DATA)",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
+    "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

@@ -1,8 +1,11 @@
-"""A benchmark: a name and its items."""
+"""A benchmark: a name, where it is from, and its items."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ ITEM_SCHEMA: Final = pa.schema(
         pa.field("choices", pa.list_(pa.large_string())),
         pa.field("answer", pa.large_string()),
         pa.field("solution", pa.large_string()),
+        pa.field("tests", pa.large_string()),
     ]
 )
 
@@ -26,8 +30,9 @@ class Benchmark:
     """A benchmark and its items.
 
     ``items`` has a column ``id`` (string or integer, unique) and any of ``question``, ``context``, ``choices`` (list of
-    strings), ``answer`` and ``solution`` (strings); other columns are dropped and missing ones filled with nulls
-    (``ITEM_SCHEMA``). What is looked for in texts is the question; see ``decontam.pieces``.
+    strings), ``answer``, ``solution`` and ``tests`` (strings); other columns are dropped and missing ones filled with
+    nulls (``ITEM_SCHEMA``). What is looked for in texts is the question; see ``decontam.pieces``. ``split`` and
+    ``license`` are told in certificates.
 
     Raises:
         ValueError: the name or the table is empty, a column is missing or of a wrong type, or an id is null or occurs
@@ -36,6 +41,8 @@ class Benchmark:
 
     name: str
     items: pa.Table
+    split: str | None = None
+    license: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -66,6 +73,16 @@ class Benchmark:
     def __len__(self) -> int:
         """Return the number of items."""
         return self.items.num_rows
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the items: each as a line of JSON, in order of their ids, whatever file they came from."""
+        state = hashlib.sha256()
+        for batch in self.items.sort_by("id").to_batches(max_chunksize=4096):
+            for item in batch.to_pylist():
+                state.update(json.dumps(item, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+                state.update(b"\n")
+        return state.hexdigest()
 
     def _column(self, field: pa.Field[Any]) -> Any:
         if field.name not in self.items.column_names:

@@ -18,23 +18,32 @@ _BEFORE: Final = re.compile(r"\A(?s:.*\n)?(?:Question|Problem|Goal|Fill in the b
 _AFTER: Final = re.compile(r"(?s)\n\s*(?:A\.\s.*|Answer:.*)\Z")
 
 
-def benchmark_of(name: str, records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], place: str) -> Benchmark:
+def benchmark_of(
+    name: str,
+    records: Iterable[Mapping[str, Any]],
+    fields: Mapping[str, str],
+    place: str,
+    split: str | None = None,
+    license: str | None = None,
+) -> Benchmark:
     """Make a benchmark of records.
 
     Args:
         name: of the benchmark.
         records: its items, in order.
-        fields: for item fields (``id``, ``question``, ``context``, ``choices``, ``answer``, ``solution``) the field of
-            a record that holds it: ``prompt``; ``choices.text`` inside another; ``option1+option2`` several, as a list
-            of choices or joined by a line break; ``harness(query)`` with what an evaluation harness puts around a
-            question taken away. A field of the same name needs no entry. An item without an id has its number (from 0);
-            an id that occurs again gets "#2", "#3" ...
+        fields: for item fields (``id``, ``question``, ``context``, ``choices``, ``answer``, ``solution``, ``tests``)
+            the field of a record that holds it: ``prompt``; ``choices.text`` inside another; ``option1+option2``
+            several, as a list of choices or joined by a line break; ``harness(query)`` with what an evaluation harness
+            puts around a question taken away. A field of the same name needs no entry. An item without an id has its
+            number (from 0); an id that occurs again gets "#2", "#3" ...
         place: file or package, for messages.
+        split: what a certificate tells of it.
+        license: the same.
 
     Raises:
         ValueError: a name in ``fields`` is no item field, no record holds what it names, or there is no record.
     """
-    return benchmark_from_items(name, items_of(records, fields, place), place)
+    return benchmark_from_items(name, items_of(records, fields, place), place, split, license)
 
 
 def items_of(records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], place: str) -> list[dict[str, Any]]:
@@ -54,7 +63,13 @@ def items_of(records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], pl
     return items
 
 
-def benchmark_from_items(name: str, items: list[dict[str, Any]], place: str) -> Benchmark:
+def benchmark_from_items(
+    name: str,
+    items: list[dict[str, Any]],
+    place: str,
+    split: str | None = None,
+    license: str | None = None,
+) -> Benchmark:
     """Make a benchmark of items, with ids that occur once."""
     if not items:
         raise ValueError(f'{place}: no items for benchmark "{name}"')
@@ -64,7 +79,7 @@ def benchmark_from_items(name: str, items: list[dict[str, Any]], place: str) -> 
         seen[base] = seen.get(base, 0) + 1
         item["id"] = base if seen[base] == 1 else f"{base}#{seen[base]}"
     columns = {field: [item[field] for item in items] for field in _FIELDS}
-    return Benchmark(name, pa.table(columns, schema=ITEM_SCHEMA))
+    return Benchmark(name, pa.table(columns, schema=ITEM_SCHEMA), split, license)
 
 
 class _Spec(NamedTuple):

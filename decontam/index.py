@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,16 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from decontam.benchmark import Benchmark
-from decontam.layout import Batch, Found, Postings, Rules
-from decontam.match import code_points, ngrams, prepare, scan
+from decontam.build import ALIVE, COMMON, build
+from decontam.folding import folded
+from decontam.layout import ALIGN, COVER, RUN, Batch, Found, Postings, Rules
+from decontam.match import scan
 from decontam.method import Method
-from decontam.pieces import Assembled, assemble
+from decontam.pieces import assemble, shown
+from decontam.runs import counted, scan_runs
+from decontam.seeds import code_points, prepare
 from decontam.storage import load, save
 from decontam.tokens import PART_BYTES
 from kernels.strings import TextBatch, portions, text_batch
 from kernels.words import words
 
-__all__ = ["HITS_SCHEMA", "Index"]
+__all__ = ["BENCHMARKS_SCHEMA", "HITS_SCHEMA", "SHOWN_SCHEMA", "Index"]
 
 HITS_SCHEMA = pa.schema(
     [
@@ -32,31 +36,48 @@ HITS_SCHEMA = pa.schema(
         pa.field("score", pa.float64(), nullable=False),
     ]
 )
-
-# Of one n-gram's places in one piece no more than these are kept: an item that repeats itself is found all the same.
-_MOST_PLACES = 4
+SHOWN_SCHEMA = HITS_SCHEMA.append(pa.field("number", pa.int64())).append(pa.field("item_text", pa.large_string()))
+BENCHMARKS_SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("digest", pa.string(), nullable=False),
+        pa.field("items", pa.int64(), nullable=False),
+    ]
+)
+_KINDS = {"align": ALIGN, "cover": COVER, "run": RUN}
+_SAME_HITS = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
 
 
 class Index:
     """Benchmark items by the n-grams of their questions. Make it with ``build`` or ``load``."""
 
-    def __init__(self, method: Method, items: pa.Table, postings: Postings, owners: tuple[Any, Any]) -> None:
+    def __init__(
+        self, method: Method, items: pa.Table, benchmarks: pa.Table, postings: Postings, owners: tuple[Any, Any]
+    ) -> None:
         """Take the parts that ``build`` makes and ``save`` stores."""
         self.method = method
-        self._items = items  # benchmark, item, reason
+        self.benchmarks = benchmarks
+        self._items = items  # benchmark, item, reason, text
         # Read-only, whether built or loaded: Numba compiles the scan for one type.
         self._postings = Postings(*(_read_only(array) for array in postings))
         self._owner_offsets, self._owner_items = owners  # of each piece
         self._lookup = prepare(self._postings)
 
     @classmethod
-    def build(cls, benchmarks: Iterable[Benchmark], method: str | Method = "default") -> Self:
+    def build(
+        cls,
+        benchmarks: Iterable[Benchmark],
+        method: str | Method = "default",
+        common: Sequence[int] | NDArray[np.uint64] = (),
+    ) -> Self:
         """Index the items of benchmarks.
 
         Args:
             benchmarks: in any order; it does not change what is found.
-            method: "default" (rarity-weighted coverage of the question by 5-grams of words), "ngram" (any 13-gram of
-                words, as GPT-3), or parameters of your own.
+            method: a name in ``decontam.method.METHODS``, or parameters of your own.
+            common: hashes of n-grams in common use in the corpus, as ``count`` gives them: they prove nothing.
 
         Raises:
             ValueError: there is no benchmark, two have the same name, or the method is unknown.
@@ -70,27 +91,37 @@ class Index:
             if names.count(name) > 1:
                 raise ValueError(f'benchmarks: name "{name}" is given {names.count(name)} times; names must be unique')
         assembled = assemble(given, chosen)
-        postings, alive = _postings(assembled, chosen)
-        pairs = alive[assembled.owner_piece]
+        postings, fate = build(assembled, chosen, np.unique(np.asarray(common, np.uint64)))
+        pairs = (fate == ALIVE)[assembled.owner_piece]
         piece, item = assembled.owner_piece[pairs], assembled.owner_item[pairs]
         order = np.lexsort((item, piece))
-        counts = np.bincount(piece, minlength=len(alive))
-        owner_offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        owner_offsets = np.concatenate(([0], np.cumsum(np.bincount(piece, minlength=len(fate))))).astype(np.int64)
         reasons = np.array(assembled.reasons, dtype=object)
-        found = np.zeros(len(reasons), np.bool_)
-        found[item] = True
-        template = (
+        lost = np.ones(len(reasons), np.bool_)
+        lost[item] = False
+        usual = np.zeros(len(reasons), np.bool_)
+        usual[assembled.owner_item[fate[assembled.owner_piece] == COMMON]] = True
+        lost &= reasons == ""
+        reasons[lost & usual] = f"common: nearly all its {chosen.n}-grams are in common use in the corpus"
+        reasons[lost & ~usual] = (
             f"template: nearly all its {chosen.n}-grams are those of more than {chosen.max_items} other questions"
         )
-        reasons[~found & (reasons == "")] = template
         items = pa.table(
             {
                 "benchmark": pa.array([one.name for one in given for _ in range(len(one))], pa.string()),
                 "item": pa.array([item for one in given for item in one.items["id"].to_pylist()], pa.string()),
                 "reason": pa.array(reasons.tolist(), pa.string()),
+                "text": shown(given),
             }
         )
-        return cls(chosen, items, postings, (owner_offsets, item[order].astype(np.int64)))
+        listed = pa.Table.from_pylist(
+            [
+                {"name": one.name, "split": one.split, "license": one.license, "digest": one.digest, "items": len(one)}
+                for one in given
+            ],
+            schema=BENCHMARKS_SCHEMA,
+        )
+        return cls(chosen, items, listed, postings, (owner_offsets, item[order].astype(np.int64)))
 
     def __len__(self) -> int:
         """Return the number of items, checkable or not."""
@@ -100,13 +131,21 @@ class Index:
     def not_checkable(self) -> pa.Table:
         """The items that no scan can find: benchmark, item, reason."""
         wanted = np.array(self._items["reason"].to_pylist(), dtype=object) != ""
-        return self._items.filter(pa.array(wanted.astype(np.bool_)))
+        return self._items.select(["benchmark", "item", "reason"]).filter(pa.array(wanted.astype(np.bool_)))
+
+    @property
+    def alone(self) -> set[tuple[str, str]]:
+        """The items that are found by their question (with a short context) alone: (benchmark, item)."""
+        lengths = np.diff(self._postings.piece_offsets)
+        pieces = np.repeat(self._postings.question == lengths, np.diff(self._owner_offsets))
+        named = self._items.take(pa.array(np.unique(self._owner_items[pieces])))
+        return set(zip(named["benchmark"].to_pylist(), named["item"].to_pylist(), strict=True))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the index in memory, tables for looking up included."""
+        """Bytes of the index in memory, tables for looking up included; not those of the items' texts."""
         arrays = [*self._postings, self._lookup.bits, self._lookup.directory, self._owner_offsets, self._owner_items]
-        return sum(array.nbytes for array in arrays) + self._items.nbytes
+        return sum(array.nbytes for array in arrays) + self._items.select(["benchmark", "item", "reason"]).nbytes
 
     def scan(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Table:
         """Find benchmark items in texts.
@@ -121,16 +160,33 @@ class Index:
             1). Of overlapping passages of one item the one of the highest score is given. What a text says does not
             depend on the others in the batch.
         """
-        batch = text_batch(text)
+        return self.scan_shown(text).select(HITS_SCHEMA.names)
+
+    def scan_shown(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Table:
+        """Find as ``scan`` does; two more columns tell the item's ``number`` and ``item_text`` (question, choices)."""
         columns: list[list[NDArray[Any]]] = []
         first_row = 0
-        for part in portions(batch, PART_BYTES):
-            columns.append(self._scan(part, first_row))
+        for part in portions(text_batch(text), PART_BYTES):
+            columns.append(self._scan(folded(part), first_row))
             first_row += len(part.offsets) - 1
-        if not columns:
-            return HITS_SCHEMA.empty_table()
-        row, piece, start, end, score = (np.concatenate(column) for column in zip(*columns, strict=True))
-        return self._rows(row, piece, start, end, score)
+        found = [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else []
+        if not found or not len(found[0]):
+            return SHOWN_SCHEMA.empty_table()
+        return self._rows(*found)
+
+    def count(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Count the n-grams of items in texts: hashes, ascending, and how many texts hold each.
+
+        Sums over a whole corpus say which are in common use; see ``build``.
+        """
+        found = [
+            counted(self._batch(folded(part)), self._postings, self._lookup, self._rules(), self.method.lengths[1])
+            for part in portions(text_batch(text), PART_BYTES)
+        ]
+        if not found:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        grams, counts = np.unique(np.concatenate(found), return_counts=True)
+        return grams, counts.astype(np.int64)
 
     def save(self, path: str | Path) -> None:
         """Write the index to a folder; it is whole or not there.
@@ -139,7 +195,7 @@ class Index:
             FileExistsError: something is at ``path``.
         """
         arrays = {**self._postings._asdict(), "owner_offsets": self._owner_offsets, "owner_items": self._owner_items}
-        save(Path(path), self.method, self._items, arrays)
+        save(Path(path), self.method, {"items": self._items, "benchmarks": self.benchmarks}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -149,23 +205,36 @@ class Index:
             FileNotFoundError: there is none, or it is half-written.
             ValueError: a file is damaged, or this version splits and hashes words differently.
         """
-        method, items, arrays = load(Path(path))
+        method, tables, arrays = load(Path(path))
         owners = (arrays.pop("owner_offsets"), arrays.pop("owner_items"))
-        return cls(method, items, Postings(**arrays), owners)
+        return cls(method, tables["items"], tables["benchmarks"], Postings(**arrays), owners)
 
-    def _scan(self, part: TextBatch, first_row: int) -> list[NDArray[Any]]:
-        found = words(part)
+    def _rules(self) -> Rules:
         method = self.method
-        rules = Rules(
+        return Rules(
+            _KINDS[method.kind],
             method.n,
+            method.short,
             method.drop_labels,
             method.min_words,
             method.min_evidence,
             method.min_score,
+            method.min_choices,
             method.min_density,
             method.max_gap,
+            method.gap_cost,
         )
-        hits: Found = scan(Batch(part.data, *found), self._postings, self._lookup, rules)
+
+    def _batch(self, part: TextBatch) -> Batch:
+        return Batch(part.data, *words(part))
+
+    def _scan(self, part: TextBatch, first_row: int) -> list[NDArray[Any]]:
+        batch, rules = self._batch(part), self._rules()
+        hits: Found = (
+            scan_runs(batch, self._postings, self._lookup, rules, self.method.lengths[1])
+            if rules.kind == RUN
+            else scan(batch, self._postings, self._lookup, rules)
+        )
         begins = part.offsets[hits.text]
         return [
             hits.text + first_row,
@@ -199,54 +268,9 @@ class Index:
         picked = np.array(chosen, np.int64)
         source = hit[picked]
         named = self._items.take(pa.array(item[picked]))
-        table = pa.Table.from_arrays(
-            [row[source], named["benchmark"], named["item"], start[source], end[source], score[source]],
-            schema=HITS_SCHEMA,
-        )
-        keys = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
-        return table.sort_by(keys).combine_chunks()
-
-
-def _postings(pieces: Assembled, method: Method) -> tuple[Postings, NDArray[np.bool_]]:
-    """Return the n-grams of the pieces without templates, and which pieces are left with enough of them."""
-    gram, piece, position = ngrams(pieces.offsets, pieces.hashes, method.n)
-    order = np.lexsort((position, piece, pieces.group[piece], gram))
-    gram, piece, position = gram[order], piece[order], position[order]
-    new = np.concatenate(([True], gram[1:] != gram[:-1])) if len(gram) else np.zeros(0, np.bool_)
-    number = np.cumsum(new) - 1
-    group = pieces.group[piece]
-    other_group = new | np.concatenate(([True], group[1:] != group[:-1])) if len(gram) else new
-    groups = np.bincount(number[other_group], minlength=int(new.sum()))
-    other_piece = new | np.concatenate(([True], piece[1:] != piece[:-1])) if len(gram) else new
-    first = np.maximum.accumulate(np.where(other_piece, np.arange(len(gram)), 0)) if len(gram) else number
-    keep = (groups[number] <= method.max_items) & (np.arange(len(gram)) - first < _MOST_PLACES)
-
-    coverable = np.zeros(len(pieces.hashes), np.bool_)
-    at = pieces.offsets[piece[keep]] + position[keep]
-    for step in range(method.n):
-        coverable[at + step] = True
-    weights = np.where(coverable, pieces.weights, 0).astype(np.float32)
-    words_left = np.add.reduceat(np.append(coverable, False), pieces.offsets[:-1]) if len(pieces.lead) else np.zeros(0)
-    running = np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64)))
-    evidence = running[pieces.offsets[1:]] - running[pieces.offsets[:-1]]
-    asked = running[pieces.offsets[:-1] + pieces.question] - running[pieces.offsets[:-1]]
-    alive = (words_left >= method.min_words) & (evidence >= method.min_evidence) & (asked > 0)
-    keep &= alive[piece]
-    gram, piece, position = gram[keep], piece[keep], position[keep]
-    grams, first_posting = np.unique(gram, return_index=True)
-    postings = Postings(
-        grams=grams,
-        offsets=np.append(first_posting, len(gram)).astype(np.int64),
-        piece=piece.astype(np.int32),
-        position=position.astype(np.int32),
-        piece_offsets=pieces.offsets,
-        words=pieces.hashes.astype(np.uint16),
-        weights=weights,
-        question=pieces.question,
-        lead=pieces.lead,
-        trail=pieces.trail,
-    )
-    return postings, alive
+        columns = [row[source], named["benchmark"], named["item"], start[source], end[source], score[source]]
+        table = pa.Table.from_arrays([*columns, item[picked], named["text"]], schema=SHOWN_SCHEMA)
+        return table.sort_by(_SAME_HITS).combine_chunks()
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

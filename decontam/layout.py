@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "Found", "Lookup", "Postings", "Rules", "Text"]
+__all__ = ["ALIGN", "COVER", "RUN", "Batch", "Found", "Lookup", "Postings", "Rules", "Text"]
+
+ALIGN: Final = 0  # score by alignment
+COVER: Final = 1  # by the share that n-grams cover
+RUN: Final = 2  # any n-gram is enough
 
 
 class Postings(NamedTuple):
@@ -21,6 +25,8 @@ class Postings(NamedTuple):
     words: NDArray[np.uint16]  # the low bits of the hash of each word of each piece
     weights: NDArray[np.float32]  # of each word; 0 where no n-gram of the index can cover it
     question: NDArray[np.int64]  # words of each piece that are question
+    asked: NDArray[np.float64]  # weight of these words
+    common: NDArray[np.uint64]  # n-grams in common use in the corpus, ascending
     lead: NDArray[np.int64]
     trail: NDArray[np.int64]
 
@@ -28,7 +34,7 @@ class Postings(NamedTuple):
 class Lookup(NamedTuple):
     """What makes looking up fast; made from ``Postings``."""
 
-    bits: NDArray[np.uint64]  # one bit set for every n-gram among at least 16 times as many
+    bits: NDArray[np.uint64]  # a Bloom filter: three bits of one word for each n-gram, at least 16 bits for each
     bit_shift: np.uint64
     directory: NDArray[np.int64]  # where n-grams with given leading bits begin
     directory_shift: np.uint64
@@ -49,13 +55,17 @@ class Batch(NamedTuple):
 class Rules(NamedTuple):
     """What counts as a hit; see ``decontam.method.Method``."""
 
+    kind: int
     n: int
+    short: int
     drop_labels: bool
     min_words: int
     min_evidence: float
     min_score: float
+    min_choices: float
     min_density: float
     max_gap: int
+    gap_cost: float
 
 
 class Found(NamedTuple):

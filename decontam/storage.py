@@ -11,24 +11,23 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import ipc
 from pydantic import ValidationError
 
-from decontam.match import ngrams
 from decontam.method import Method
+from decontam.seeds import ngrams
 from decontam.tokens import tokens
 
 __all__ = ["load", "save"]
 
-FORMAT: Final = "pomona-decontam-index-1"
+FORMAT: Final = "pomona-decontam-index-2"
 MANIFEST: Final = "manifest.json"
-_ITEMS: Final = "items.parquet"
 # Its n-grams tell whether this code splits and hashes words as the code that made an index did.
 _PROBE_TEXT: Final = "A probe: don't, 3.14, x^2 \u00e9 e\u0301 \u0e14\u0e35 \u304c \u4e2d\u6587 ends here"
 
 
-def save(path: Path, method: Method, items: pa.Table, arrays: dict[str, NDArray[Any]]) -> None:
+def save(path: Path, method: Method, tables: dict[str, pa.Table], arrays: dict[str, NDArray[Any]]) -> None:
     """Write all files to a temporary folder beside ``path``, the manifest last, and rename it.
 
     Raises:
@@ -42,8 +41,10 @@ def save(path: Path, method: Method, items: pa.Table, arrays: dict[str, NDArray[
     temporary.mkdir()
     for name, array in arrays.items():
         np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-    pq.write_table(items, temporary / _ITEMS)
-    names = [*(f"{name}.npy" for name in arrays), _ITEMS]
+    for name, table in tables.items():
+        with ipc.new_file(temporary / f"{name}.arrow", table.schema) as writer:
+            writer.write_table(table)
+    names = [*(f"{name}.npy" for name in arrays), *(f"{name}.arrow" for name in tables)]
     manifest = {
         "format": FORMAT,
         "method": method.model_dump(),
@@ -58,8 +59,8 @@ def save(path: Path, method: Method, items: pa.Table, arrays: dict[str, NDArray[
     _sync(path.parent)
 
 
-def load(path: Path) -> tuple[Method, pa.Table, dict[str, NDArray[Any]]]:
-    """Read what ``save`` wrote, checked against its digests; arrays stay on disk until they are used.
+def load(path: Path) -> tuple[Method, dict[str, pa.Table], dict[str, NDArray[Any]]]:
+    """Read what ``save`` wrote, checked against its digests; arrays and texts stay on disk until they are used.
 
     Raises:
         FileNotFoundError: there is no manifest.
@@ -85,7 +86,12 @@ def load(path: Path) -> tuple[Method, pa.Table, dict[str, NDArray[Any]]]:
     if manifest.get("probe") != _probe(method):
         raise ValueError(f"{path}: made by code that splits or hashes words differently; build the index again")
     arrays = {name[:-4]: np.load(path / name, mmap_mode="r") for name in files if name.endswith(".npy")}
-    return method, pq.read_table(path / _ITEMS), arrays
+    tables = {
+        name[:-6]: ipc.open_file(pa.memory_map(str(path / name))).read_all()
+        for name in files
+        if name.endswith(".arrow")
+    }
+    return method, tables, arrays
 
 
 def _probe(method: Method) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from decontam.match import kept_words
+from decontam.folding import folded
+from decontam.seeds import kept_words
 from kernels.strings import portions, text_batch
 from kernels.words import Words, words
 
@@ -38,7 +39,8 @@ def tokens(text: pa.Array[Any] | pa.ChunkedArray[Any], drop_labels: bool) -> Tok
     offsets = [np.zeros(1, np.int64)]
     columns: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]] = []
     total = 0
-    for part in portions(text_batch(text), PART_BYTES):
+    for portion in portions(text_batch(text), PART_BYTES):
+        part = folded(portion)
         found = words(part)
         counts, rest = _words_that_count(part.data, found, drop_labels)
         offsets.append(counts[1:] + total)

@@ -100,7 +100,7 @@ def readme(run: RunFolder, stage: Stage, told: Consent, schema: pa.Schema) -> st
         "## Weights\n\n" + _weights(stage),
         "## Licences\n\n" + _licenses(stage),
         "## Consent\n\n" + _consent(run, told),
-        "## Decontamination\n\n" + _decontamination(run),
+        "## Decontamination\n\n" + _decontamination(run, stage),
         "## How it was made\n\n"
         + "\n".join(f"1. {_text(line)}" for line in made(run))
         + "\n\n"
@@ -207,7 +207,7 @@ def _consent(run: RunFolder, told: Consent) -> str:
     return "\n\n".join(lines)
 
 
-def _decontamination(run: RunFolder) -> str:
+def _decontamination(run: RunFolder, stage: Stage) -> str:
     recipe = run.facts["recipe"].get("decontaminate") or {}
     names = [_benchmark(told) for told in recipe.get("benchmarks") or ()]
     step = run.step("decontaminate")
@@ -218,7 +218,21 @@ def _decontamination(run: RunFolder) -> str:
         if names
         else ("The recipe names no benchmark: nothing was checked.")
     )
-    return f"{_text(checked)} {_sums(step)} The spans are in the run's ledger and report."
+    return f"{_text(checked)} {_sums(step)}{_certified(stage)} The spans are in the run's ledger and report."
+
+
+def _certified(stage: Stage) -> str:
+    """Say what the certificate in the stage's manifest says of recall."""
+    measured = (stage.manifest.get("decontamination") or {}).get("recall")
+    if not measured:
+        return ""
+    forms = measured["forms"]
+    worst = min(forms, key=lambda form: (forms[form]["recall"], form))
+    whole = forms["question and options"]["recall"]
+    return (
+        f" Of {measured['items']} items planted in its documents a scan found {whole:.1%} as question and options, and "
+        f"at worst {forms[worst]['recall']:.1%} ({_text(worst)}); the manifest has every form."
+    )
 
 
 def _benchmark(told: Any) -> str:

@@ -307,6 +307,34 @@ def whatif(
         render(found, Console(highlight=False))
 
 
+@app.command(epilog="Example: pomona certify runs/sample --benchmark human-eval")
+def certify(
+    mixture: Annotated[
+        str, typer.Argument(help="A mixture: a run's folder, its `mixture`, or one stage in it.", show_default=False)
+    ],
+    benchmark: Annotated[
+        list[str],
+        typer.Option(help="A JSONL or Parquet file, a folder of `datasets`, a package, or YAML as in a recipe."),
+    ],
+    field: Annotated[
+        list[str] | None, typer.Option(help="Which field of a file holds an item's, such as `question=prompt`.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="default, afm, gpt3, llama, qwen2 or decon.")] = "default",
+    samples: Annotated[int, typer.Option(min=0, help="Passages to show.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Check a mixture against benchmarks without building it again. Exit code 0: none found; 1: items were found."""
+    from pipelines import certify as checks
+    from pipelines.certify_text import render
+
+    found = checks.certify(mixture, benchmark, field or (), method, samples)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        render(found, Console(highlight=False))
+    raise typer.Exit(1 if found["documents_hit"] else 0)
+
+
 @app.command(epilog="Example: pomona report runs/sample")
 def report(run: RunFolder) -> None:
     """Write `report.html` of a run again, and the dataset cards with it."""

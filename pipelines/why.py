@@ -68,7 +68,10 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Span:
-    """A benchmark's text found in the record; `start` and `end` count code points."""
+    """A benchmark's text found in the record; `start` and `end` count code points.
+
+    `item_text` is the item's own, `aligned` the item as the record has it, in the manner of wdiff.
+    """
 
     benchmark: str
     item: str
@@ -76,6 +79,8 @@ class Span:
     end: int | None
     score: float | None
     text: str
+    item_text: str = ""
+    aligned: str = ""
 
 
 @dataclass(frozen=True)
@@ -284,7 +289,8 @@ def _duplicate(evidence: Mapping[str, Any]) -> Duplicate:
 
 def _span(span: Mapping[str, Any]) -> Span:
     told = (str(span.get("benchmark") or ""), str(span.get("item") or ""))
-    return Span(*told, span.get("start"), span.get("end"), span.get("score"), str(span.get("text") or ""))
+    texts = (str(span.get(name) or "") for name in ("text", "item_text", "aligned"))
+    return Span(*told, span.get("start"), span.get("end"), span.get("score"), *texts)
 
 
 def _end(verdicts: Sequence[Verdict]) -> Verdict:
@@ -302,6 +308,10 @@ def _told(
 ) -> str:
     """Say in a sentence what became of the record."""
     if out.verdict == "kept":
+        cut = [one for one in spans if one.benchmark]
+        if cut and placements:
+            names = ", ".join(f"{span.benchmark} {span.item}" for span in cut[:3])
+            return f"Kept without passages that hold text of {names}: {placements[0].tokens} tokens."
         if not placements:
             return f"Kept by {out.step}; no stage takes it."
         taken = ", ".join(f"{one.stage} ×{one.weight:g}" for one in placements)

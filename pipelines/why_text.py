@@ -179,7 +179,9 @@ def _evidence(record: RecordStory, console: Console) -> None:
         console.print(
             Text(f"\nbenchmark {visible(span.benchmark)} item {visible(span.item)}{where}{score}", style="bold")
         )
-        if span.text:
+        if span.aligned:
+            console.print(Padding(Text(visible(span.aligned)), (0, 0, 0, 2)))
+        elif span.text:
             shown = span.text if len(span.text) <= 400 else span.text[:400] + " …"
             console.print(Padding(Text(visible(shown), style="italic"), (0, 0, 0, 2)))
     if len(record.spans) > SPANS:

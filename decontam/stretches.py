@@ -1,0 +1,97 @@
+"""Scores by alignment: around each n-gram of an item, the words of the text aligned with the item's question."""
+
+# pyright: reportMissingParameterType=false
+# The types of a kernel's parameters are those it is called with: Numba compiles it for them.
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+from decontam.align import align, choices, could_hold
+from decontam.found import reported
+
+__all__ = ["stretches"]
+
+_U32: Final = np.uint64(32)
+_LOW: Final = np.uint64(0xFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def stretches(text, hit, place, batch, postings, rules, room, found, size) -> Any:
+    """Gather one text's hits into stretches of about an item's length, and keep those that align with their piece."""
+    order = np.argsort(hit, kind="mergesort")
+    window = text.window
+    begin = 0
+    done = np.int64(-1)  # the piece found last, and the word after it
+    free = np.int64(0)
+    while begin < len(order):
+        piece = np.int64(hit[order[begin]] >> _U32)
+        base = postings.piece_offsets[piece]
+        length = postings.piece_offsets[piece + 1] - base
+        question = postings.question[piece]
+        slack = rules.max_gap + length // 4
+        first = np.int64(hit[order[begin]] & _LOW)
+        last = first
+        nearest = first - place[order[begin]]
+        farthest = nearest
+        end = begin + 1
+        while end < len(order):
+            following = np.int64(hit[order[end]] & _LOW)
+            if np.int64(hit[order[end]] >> _U32) != piece or following - first > 2 * length + slack:
+                break
+            last = following
+            nearest = min(nearest, last - place[order[end]])
+            farthest = max(farthest, last - place[order[end]])
+            end += 1
+        opening = begin
+        begin = end
+        if question < length:  # choices may stand in any order: the n-grams do not say where the question is
+            nearest = first - length
+            farthest = last
+        low = max(free if piece == done else 0, nearest - slack)
+        high = min(len(window), max(last + rules.n, farthest + length + slack))
+        least = rules.min_score * postings.asked[piece]
+        words, weights = postings.words, postings.weights
+        if not could_hold(window, low, high, words, weights, base, length, question, least, room.marks):
+            continue
+        best = align(
+            window, low, high, words, weights, base, question, nearest - slack, farthest + slack, rules.gap_cost, room
+        )
+        if best.weight < least or best.weight <= 0.0:
+            continue
+        if best.words < rules.min_density * (best.end - best.start + 1):
+            continue  # the item's common words in order, and much else between them
+        stop = best.end
+        evidence = best.weight
+        count = best.words
+        after = best.last + 1
+        if question < length:
+            reach = min(len(window), best.end + 1 + (length - question) * 5 // 4 + rules.max_gap)
+            listed, number, ended, whole = choices(
+                window, best.end + 1, reach, words, weights, base, question, length, room.marks
+            )
+            if listed < rules.min_choices * whole or whole <= 0.0:
+                continue  # a page on the item's subject has many of its words
+            evidence += listed
+            count += number
+            stop = max(stop, ended)
+            after = length
+        if count < rules.min_words or evidence < rules.min_evidence:
+            continue
+        found, size = reported(
+            text, piece, best.start, stop, best.first, after, best.weight / postings.asked[piece],
+            batch, postings, rules, found, size,
+        )  # fmt: skip
+        # What lies inside the passage is found with it; behind it the item may stand again.
+        done, free = piece, stop + 1
+        begin = opening
+        while (
+            begin < len(order)
+            and np.int64(hit[order[begin]] >> _U32) == piece
+            and np.int64(hit[order[begin]] & _LOW) < free
+        ):
+            begin += 1
+    return found, size
