@@ -35,7 +35,7 @@ def test_steps_in_their_order_and_without_their_markup() -> None:
 def test_a_page_that_shows_its_text_keeps_its_markup() -> None:
     graph = {"@type": "Article", "articleBody": SENTENCE * 9}
     found = extract_html(page(graph, f"<article><h1>River</h1><p>{SENTENCE * 9}</p><p>More.</p></article>")).text
-    assert "River\n" in found
+    assert found.endswith("More.")
 
 
 def test_a_script_that_is_no_json_changes_nothing() -> None:
