@@ -59,7 +59,8 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         if name not in recipe.filters.families:
             found.append(f"{where}: {name!r} is not among the families that are measured")
         elif name in known and filters.family(name).with_reference is None:
-            found.append(f"{where}: the family {name!r} goes by no file; leave it out")
+            instead = "its model is filters.language_model" if name == "mixed" else "leave it out"
+            found.append(f"{where}: the family {name!r} goes by no file; {instead}")
         elif not path.is_file():
             found.append(f"{where}: {path}: no such file")
         elif name in known and (check := filters.family(name).check) is not None:
