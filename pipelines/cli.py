@@ -20,6 +20,7 @@ from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
+from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
 from trainer.jobs.cli import app as jobs_app
@@ -63,6 +64,11 @@ Submit = Annotated[str | None, typer.Option(help="Run as a job: local or ray.", 
 Follow = Annotated[bool, typer.Option(help="Follow a submitted job's log; Ctrl-C leaves it running.")]
 
 
+@app.callback()
+def options(version: Version = False) -> None:
+    """Take what stands before a command; the application's help is told in its place."""
+
+
 def main() -> None:
     """Run the command line; mistakes of the user end with 2, failures of the run with 1."""
     from pipelines.engines.settings import BadSettings
@@ -103,6 +109,7 @@ def _known(error: Exception) -> bool:
 def _extra(module: str) -> str:
     extras = {"torch": "train", "mwparserfromhell": "wiki", "py7zr": "stackexchange"}
     extras |= dict.fromkeys(("dulwich", "detect_secrets"), "code")
+    extras |= dict.fromkeys(("kenlm", "sentencepiece"), "perplexity")
     half = extras.get(module.partition(".")[0], "curate")
     return f"install it with  pip install -c constraints.txt '.[{half}]'"
 

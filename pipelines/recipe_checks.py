@@ -131,7 +131,8 @@ def _references(recipe: Recipe, place: Place) -> list[str]:
         elif family is None:
             continue  # told where it stands among the families
         elif family.with_reference is None:
-            found.append(f"{where}: the family {name!r} goes by no file; leave it out")
+            instead = "its model is filters.language_model" if name == "mixed" else "leave it out"
+            found.append(f"{where}: the family {name!r} goes by no file; {instead}")
         elif not use.path.is_file():
             found.append(f"{where}: {use.path}: no such file")
         elif use.sha256 is None and family.pinned:

@@ -10,8 +10,12 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from filters import families, family
+from filters.line_family import line_signals
 from pipelines.cli import app
-from pipelines.recipe import Recipe
+from pipelines.recipe import BlockUse, Filters, Recipe, RuleUse
+from pipelines.recipe_checks import COUNTED
+from pipelines.rules import drafts
 from trainer.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +37,22 @@ def test_the_recipe_in_the_readme_is_right() -> None:
 def test_the_training_section_in_the_docs_is_right() -> None:
     (text,) = blocks(ROOT / "docs" / "trainer.md", "yaml")
     assert TrainConfig.model_validate(yaml.safe_load(text)["train"])
+
+
+@pytest.mark.parametrize("page", ["filters", "language", "recipe", "rules"])
+def test_the_rules_in_the_docs_are_right(page: str) -> None:
+    """As far as they can be without their files: models, signals that a page's other lines would measure."""
+    seen = 0
+    for text in blocks(ROOT / "docs" / f"{page}.md", "yaml"):
+        value = yaml.safe_load(text)
+        filters = Filters.model_validate(value.get("filters", {}))
+        assert set(filters.families) <= set(families())
+        uses = [*filters.rules, *map(RuleUse.model_validate, value.get("rules", ()))]
+        known = {f"{name}.{signal}" for name in families() for signal in family(name).signals}
+        known |= {*line_signals(), *COUNTED, "language.score"}
+        assert {rule.signal for rule in drafts(uses)} <= known
+        seen += len(uses) + len([BlockUse.model_validate(one) for one in value.get("blocks", ())])
+    assert seen
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import filters
-from benchmarks.text_kernels.decisions import FAMILIES, Agreement, compared, rules_of, table, texts
+from benchmarks.text_kernels.decisions import FAMILIES, Agreement, compared, compared_language, rules_of, table, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, of datatrove's mean of no words
 
@@ -36,6 +36,14 @@ def test_decisions_are_those_of_datatrove(
         assert found.share >= 0.995, (source, found.differ)
     pages = results["web pages", family]
     assert 0 < pages.kept < pages.texts  # both verdicts occur
+
+
+@pytest.mark.data
+def test_english_is_english_there_too(sources: dict[str, list[str]]) -> None:
+    """Not a family of the same words: the beginning of a page scores otherwise than the whole of it, near 0.65."""
+    found = compared_language(sources["web pages"])
+    assert 0.98 < found.share < 1
+    assert 0.5 < found.kept / found.texts < 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -80,3 +81,12 @@ def test_doctor_says_what_is_here() -> None:
     found = json.loads(pomona("doctor", "--json").stdout)
     assert found["device"]
     assert found["pyarrow"][0].isdigit()
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    done = pomona("--version")
+    assert (done.returncode, done.stdout) == (0, f"pomona {importlib.metadata.version('pomona')}\n")
+    nothing = pomona()
+    assert nothing.returncode == 2
+    assert "--version" in nothing.stdout + nothing.stderr
+    assert "weighted mixtures" in nothing.stdout + nothing.stderr

@@ -112,3 +112,12 @@ def site() -> Iterator[LoopbackSite]:
     yield script
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def small_site(site: LoopbackSite) -> LoopbackSite:
+    """Pages with an ETag, with a date, and with neither."""
+    from tests.pipelines.crawl import recrawled
+
+    recrawled.fill(site)
+    return site
