@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pydoc_data.topics
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
+from pipelines import recipe
 from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id, documents, partitions_of
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.plan import Engine
 from pipelines.ledger import Account
+from pipelines.recipe_errors import RecipeError
 from pipelines.recipe_parts import (
     BloomUse,
     FilesUse,
@@ -373,3 +378,26 @@ def test_engines_do_not_show_in_code(name: str, tmp_path: Path) -> None:
         assert bytes_of(made) == bytes_of(performed(documents(CODE), uses, tmp_path / "one"))
     finally:
         engines.close()
+
+
+def test_the_page_shows_a_recipe_that_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dedup_parts.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    uses = TypeAdapter(tuple[PartUse, ...]).validate_python(yaml.safe_load(text)["dedup_parts"])
+    assert [use.type for use in uses] == ["repositories", "lines", "substrings", "bloom"]
+
+
+def test_mistakes_are_told_where_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.lay_out(tmp_path)
+    for wrong, told in {
+        "{type: lines}, {type: lines}": "dedup_parts.1.type: 'lines' is there already",
+        "{type: lines, prefer: [wb]}": "dedup_parts.0.prefer: no source 'wb'; did you mean 'web'?",
+        "{type: lines, mostt: 3}": "did you mean 'most'?",
+        "{type: semantic}": "give either 'embeddings' or 'encoder'",
+        "{type: semantic, embeddings: [no.parquet]}": "dedup_parts.0.embeddings: no.parquet: no such file",
+        "{type: semantic, embeddings: [tiny.yaml], quality: gopher.wrds}": "no signal 'gopher.wrds' is measured",
+    }.items():
+        with pytest.raises(RecipeError) as error:
+            recipe.load(Path("tiny.yaml"), [f"dedup_parts=[{wrong}]"])
+        assert told in str(error.value)
