@@ -14,6 +14,7 @@ ENTRIES = {
     "quality": "models of text quality judged on hosts held out, and speed beside fastText (POMONA_DATA)",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
     "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
+    "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

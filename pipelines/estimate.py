@@ -26,7 +26,7 @@ NOTHING = "no earlier run to estimate from"
 
 TASKS = {
     "crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 9, "lines": 5, "paragraphs": 5, "substrings": 9,
-    "bloom": 3, "semantic": 4, "repositories": 5, "decontaminate": 2, "tokenize": 1, "ledger": 1,
+    "bloom": 3, "semantic": 5, "files": 5, "repositories": 5, "decontaminate": 2, "tokenize": 1, "ledger": 1,
 }  # fmt: skip
 """Tasks of a step for each partition of the recipe; those of the other steps follow from their input."""
 

@@ -319,7 +319,7 @@ class Resources(Part):
 
 StepName = Literal[
     "crawl", "extract", "measure", "decide", "blocks", "dedup", "lines", "paragraphs", "substrings", "bloom",
-    "semantic", "repositories", "decontaminate", "tokenize", "mix",
+    "semantic", "files", "repositories", "decontaminate", "tokenize", "mix",
 ]  # fmt: skip
 
 

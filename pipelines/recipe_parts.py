@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["BloomUse", "LinesUse", "ParagraphsUse", "PartUse", "Scoped", "SemanticUse", "SubstringsUse"]
+__all__ = [
+    "BloomUse",
+    "FilesUse",
+    "LinesUse",
+    "ParagraphsUse",
+    "PartUse",
+    "RepositoriesUse",
+    "Scoped",
+    "SemanticUse",
+    "SubstringsUse",
+]
 
 
 class Scoped(BaseModel):
@@ -108,4 +118,28 @@ class SemanticUse(Scoped):
         return self
 
 
-PartUse = Annotated[LinesUse | ParagraphsUse | SubstringsUse | BloomUse | SemanticUse, Field(discriminator="type")]
+class FilesUse(Scoped):
+    """Source files whose content is that of another, white space apart; the one of most stars stays."""
+
+    type: Literal["files"] = "files"
+    kinds: tuple[str, ...] = ("code",)
+
+
+class RepositoriesUse(Scoped):
+    """Repositories that are mostly the same files, forks above all; looked for before duplicates of documents.
+
+    Of those whose sets of files have a Jaccard similarity of `threshold` or more the one of most stars stays, then of
+    most commits (as their records' metadata say), then most files, then the first name. Those of fewer than `min_files`
+    different files are left alone. `prefer` does not apply.
+    """
+
+    type: Literal["repositories"] = "repositories"
+    kinds: tuple[str, ...] = ("code",)
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_files: Annotated[int, Field(ge=1)] = 3
+
+
+PartUse = Annotated[
+    LinesUse | ParagraphsUse | SubstringsUse | BloomUse | SemanticUse | FilesUse | RepositoriesUse,
+    Field(discriminator="type"),
+]

@@ -141,6 +141,8 @@ def flow(run: Run) -> Made:
     decided = run.note(decide.run(steps, recipe, run.rules, extracted, measured))
     if uses := blocks.of_documents(recipe.blocks):
         decided = run.note(blocks.run(steps, uses, decided))
+    for use in parts.before(recipe.dedup_parts):
+        decided = run.note(parts.run(steps, use, decided, measured))
     near = deduplicated = run.note(dedup.run(steps, recipe, decided, measured))
     for use in parts.after(recipe.dedup_parts):
         deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
