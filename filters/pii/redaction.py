@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.pii.find import binary, find, found_in
-from filters.pii.span import KINDS, Span
-from kernels.strings import text_batch
+from filters.pii.names import Names
+from filters.pii.span import KINDS, Span, apart
+from kernels.strings import TextBatch, text_batch
 
 __all__ = ["PLACEHOLDERS", "redact"]
 
@@ -29,6 +30,7 @@ PLACEHOLDERS: Final = {
     "phone": "<PHONE_NUMBER>",
     "street_address": "<STREET_ADDRESS>",
 }
+_NAME: Final = "<PERSON_NAME>"
 """What stands for each kind; stable, so that a tokenizer can know them."""
 
 _PLACEHOLDER: Final = re.compile(r"<[A-Z][A-Z_0-9]*>")
@@ -41,6 +43,7 @@ def redact(
     *,
     placeholders: Mapping[str, str] = PLACEHOLDERS,
     numbered: bool = False,
+    names: Names | None = None,
 ) -> pa.Array[Any]:
     """Replace what ``find`` finds by its kind's placeholder.
 
@@ -54,6 +57,7 @@ def redact(
             wherever the first address stands, ``<EMAIL_ADDRESS_2>`` for the next. Upper case, spaces, points and
             hyphens do not make another value. The number says nothing of the value and does not reach beyond the
             document.
+        names: a model that finds names of persons (``<PERSON_NAME>``); it reads every text.
 
     Returns:
         An array (one piece, where ``text`` was chunked) of the same length, order and type. Nulls stay null; redacting
@@ -64,15 +68,15 @@ def redact(
         MissingExtra: a text may hold a telephone number, and phonenumberslite is not installed.
     """
     _check(kinds, placeholders)
-    shown = {**PLACEHOLDERS, **placeholders}
+    shown = {"name": _NAME, **PLACEHOLDERS, **placeholders}
     batch = text_batch(text)
     rows: list[int] = []
     replaced: list[bytes] = []
-    for row, original, spans in found_in(batch) if kinds else ():
-        chosen = [span for span in spans if span.kind in kinds]
+    for row, original, spans in _found(batch, kinds, names):
+        chosen = [span for span in spans if span.kind in kinds or span.kind == "name"]
         if chosen:
             rows.append(row)
-            clean = _replaced(original, chosen, frozenset(kinds), shown, numbered)
+            clean = _replaced(original, chosen, frozenset(kinds), shown, numbered, names)
             replaced.append(clean.encode("utf-8", "surrogateescape"))
     whole: Any = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
     if not rows:
@@ -84,6 +88,18 @@ def redact(
     if whole.null_count:
         result = pc.if_else(whole.is_valid(), result, pa.scalar(None, pa.large_binary()))
     return _retyped(result, whole.type)
+
+
+def _found(batch: TextBatch, kinds: Collection[str], names: Names | None) -> Iterator[tuple[int, str, list[Span]]]:
+    """Row, text and findings; with names every row is read."""
+    if names is None:
+        yield from found_in(batch) if kinds else ()
+        return
+    column = binary(batch)
+    for row in range(len(column)):
+        text = column[row].as_py().decode("utf-8", "surrogateescape")
+        if spans := apart((*(span for span in find(text) if span.kind in kinds), *names.find(text))):
+            yield row, text, spans
 
 
 def _check(kinds: Collection[str], placeholders: Mapping[str, str]) -> None:
@@ -99,7 +115,12 @@ def _check(kinds: Collection[str], placeholders: Mapping[str, str]) -> None:
 
 
 def _replaced(
-    text: str, spans: list[Span], kinds: frozenset[str], placeholders: Mapping[str, str], numbered: bool
+    text: str,
+    spans: list[Span],
+    kinds: frozenset[str],
+    placeholders: Mapping[str, str],
+    numbered: bool,
+    names: Names | None,
 ) -> str:
     """The text without the spans, and without what comes to light when they are gone."""
     numbers: dict[tuple[str, str], int] = {}
@@ -118,7 +139,8 @@ def _replaced(
             at = span.end
         text = "".join((*parts, text[at:]))
         # A number beside another may be read alone now; placeholders hold nothing, so that this ends.
-        spans = [span for span in find(text) if span.kind in kinds]
+        again = [span for span in find(text) if span.kind in kinds]
+        spans = apart((*again, *names.find(text))) if names else again
     return text
 
 

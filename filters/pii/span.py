@@ -29,7 +29,7 @@ class Span:
     """Where something personal stands in a text."""
 
     kind: str
-    """One of ``KINDS``."""
+    """One of ``KINDS``, or ``name`` of ``filters.pii.names``."""
     start: int
     """Position of the first code point."""
     end: int
@@ -50,7 +50,7 @@ def apart(spans: Iterable[Span]) -> list[Span]:
     for span in spans:
         by_kind.setdefault(span.kind, []).append(span)
     kept: list[Span] = []
-    for kind in KINDS:
+    for kind in (*KINDS, *(by_kind.keys() - KINDS)):  # names come last
         if kind in by_kind:
             kept = _merged(kept, sorted(by_kind[kind], key=lambda span: (span.start, -span.end)))
     return kept
