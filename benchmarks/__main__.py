@@ -15,6 +15,7 @@ ENTRIES = {
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
     "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
     "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",
+    "pii": "personal data found beside Presidio and datatrove, and megabytes a second (POMONA_DATA)",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -56,6 +56,22 @@ def _tag_of_bound(value: Any) -> str:
 
 Bound = Annotated[Annotated[float, Tag("number")] | Annotated[Adaptive, Tag("Adaptive")], Discriminator(_tag_of_bound)]
 """A bound as a number, or from a reference; a mistake is told of the one that was meant."""
+
+
+PersonalData = Literal[
+    "private_key",
+    "api_key",
+    "email",
+    "iban",
+    "crypto",
+    "credit_card",
+    "us_ssn",
+    "national_id",
+    "ip",
+    "phone",
+    "street_address",
+]
+"""The kinds of `filters.pii`, which is not imported to read a recipe."""
 
 
 class Bounds(Part):
@@ -132,13 +148,18 @@ class Filters(Part):
     `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`, a
     model's card for `quality`.
     `language_model` is the fastText file that says which language a text is in (GlotLID, OpenLID); lid.176 where null.
+    `redact` names the personal data that is replaced in every text that is kept, each kind by its placeholder
+    (`<EMAIL_ADDRESS>`) or the one in `placeholders`; with `numbered`, equal values of a document by equal numbers
+    (`<EMAIL_ADDRESS_1>`).
     """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
     references: Mapping[str, Reference] = {}
     language_model: Path | None = None
     rules: tuple[RuleUse, ...] = ()
-    redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
+    redact: tuple[PersonalData, ...] = get_args(PersonalData)
+    placeholders: Mapping[PersonalData, Annotated[str, Field(pattern=r"^<[A-Z][A-Z_0-9]*>$")]] = {}
+    numbered: bool = False
 
     @property
     def files(self) -> dict[str, Path]:

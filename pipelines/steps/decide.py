@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,8 @@ class Decide:
     """Obeys refusals, applies rules to a table of documents joined with their signals, and cuts what stays.
 
     `rules` decide on documents, `lines` have dropped lines before measuring; `redact` names the personal data that is
-    replaced in every text, beside what rules with the action `redact` ask for. `language_model` is the one that the
-    languages of line rules were told by.
+    replaced in every text, beside what rules with the action `redact` ask for, by `placeholders`, `numbered` or not.
+    `language_model` is the one that the languages of line rules were told by.
     """
 
     consent: Consent
@@ -138,6 +139,8 @@ class Decide:
     redact: tuple[str, ...]
     lines: tuple[Rule, ...] = ()
     language_model: Path | None = None
+    placeholders: Mapping[str, str] = field(default_factory=dict[str, str])
+    numbered: bool = False
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the kept documents and the ledger."""
@@ -177,6 +180,7 @@ class Decide:
         """Return the texts of kept documents without the lines that were dropped, personal data replaced."""
         from filters import pii
 
+        redact = partial(pii.redact, placeholders=self.placeholders, numbered=self.numbered)
         text = kept["text"].combine_chunks()
         if self.lines:
             shorter = pc.greater(kept["lines.dropped"], 0).combine_chunks()
@@ -185,14 +189,14 @@ class Decide:
                 raise PlanError(f"{STEP}: rules on lines drop others than when the text was measured; please report it")
             text = _replaced(text, shorter, cut["text"].combine_chunks())
         if self.redact:
-            text = pii.redact(text, self.redact)
+            text = redact(text, self.redact)
         names, parents = pc.list_flatten(failed), pc.list_parent_indices(failed)
         for rule in self.rules:
             kind = rule.signal.partition(".")[2]
             if rule.action == "redact" and kind not in self.redact:
                 rows = np.zeros(len(text), np.bool_)
                 rows[parents.filter(pc.equal(names, rule.name)).to_numpy()] = True
-                text = _replaced(text, pa.array(rows), pii.redact(text.filter(pa.array(rows)), (kind,)))
+                text = _replaced(text, pa.array(rows), redact(text.filter(pa.array(rows)), (kind,)))
         return text
 
 
@@ -239,6 +243,8 @@ def run(
                 filters.redact,
                 rules.of_lines(applied),
                 filters.language_model,
+                {**filters.placeholders},
+                filters.numbered,
             ),
             outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
@@ -248,7 +254,7 @@ def run(
 
     parameters: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json") for rule in applied],
-        "redact": list(filters.redact),
+        "redact": [list(filters.redact), dict(filters.placeholders), filters.numbered],
         "consent": recipe.consent.model_dump(mode="json"),
     }
     return steps.perform(
@@ -259,6 +265,8 @@ def run(
             "filters.line_decision",
             "filters.rule",
             "filters.pii",
+            "kernels.candidates",
+            "kernels.keccak",
             "kernels.line_removal",
             "pipelines.training_consent",
             "pipelines.steps.decide",

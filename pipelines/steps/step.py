@@ -48,6 +48,7 @@ LIBRARIES = (
     "lxml",
     "numba",
     "numpy",
+    "phonenumberslite",
     "pyarrow",
     "tokenizers",
     "trafilatura",
