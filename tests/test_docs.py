@@ -11,7 +11,8 @@ import yaml
 from typer.main import get_command
 
 from pipelines.cli import app
-from pipelines.recipe import Recipe
+from pipelines.recipe import Dedup, Recipe
+from pipelines.steps.dedup import configured
 from trainer.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,13 @@ def test_the_recipe_in_the_readme_is_right() -> None:
 def test_the_training_section_in_the_docs_is_right() -> None:
     (text,) = blocks(ROOT / "docs" / "trainer.md", "yaml")
     assert TrainConfig.model_validate(yaml.safe_load(text)["train"])
+
+
+def test_the_sections_on_duplicates_in_the_docs_are_right() -> None:
+    found = [yaml.safe_load(text)["dedup"] for text in blocks(ROOT / "docs" / "dedup.md", "yaml")]
+    settings = [Dedup.model_validate(one) for one in found]
+    assert {"protect", "index", "url", "order"} <= set(found[0]) | set(found[1])
+    assert configured(settings[0]).edit_similarity == 0.8
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
