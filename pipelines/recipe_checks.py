@@ -7,6 +7,8 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 
+from pydantic import ValidationError
+
 from pipelines.recipe import Recipe, Reference, RuleUse
 from pipelines.recipe_errors import nearest
 from pipelines.recipe_parts import BloomUse, SemanticUse
@@ -239,8 +241,8 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
             Index.open(asked.index, config)
     except IndexRefusedError as error:
         found.append(f"{place('dedup', 'index')}: {error}")
-    except ValueError as error:  # pydantic's: of values that do not go together
-        found.append(f"{place('dedup')}: {str(error).splitlines()[2].strip().removeprefix('Value error, ')}")
+    except ValidationError as error:  # values that do not go together
+        found += [f"{place('dedup')}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
     return found
 
 

@@ -13,9 +13,10 @@ from typer.main import get_command
 from filters import families, family
 from filters.line_family import line_signals
 from pipelines.cli import app
-from pipelines.recipe import BlockUse, Filters, Recipe, RuleUse
+from pipelines.recipe import BlockUse, Dedup, Filters, Recipe, RuleUse
 from pipelines.recipe_checks import COUNTED
 from pipelines.rules import drafts
+from pipelines.steps.dedup import configured
 from trainer.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,13 @@ def test_the_rules_in_the_docs_are_right(page: str) -> None:
         assert {rule.signal for rule in drafts(uses)} <= known
         seen += len(uses) + len([BlockUse.model_validate(one) for one in value.get("blocks", ())])
     assert seen
+
+
+def test_the_sections_on_duplicates_in_the_docs_are_right() -> None:
+    found = [yaml.safe_load(text)["dedup"] for text in blocks(ROOT / "docs" / "dedup.md", "yaml")]
+    settings = [Dedup.model_validate(one) for one in found]
+    assert {"protect", "index", "url", "order"} <= set(found[0]) | set(found[1])
+    assert configured(settings[0]).edit_similarity == 0.8
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

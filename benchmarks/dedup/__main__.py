@@ -24,7 +24,14 @@ from benchmarks.environments import ROOT, NotInstalled, python_of
 from benchmarks.watch import ONE_THREAD
 
 HERE = Path(__file__).parent
-SYSTEMS = ("pomona", "datatrove", "text_dedup", "rensa")
+SYSTEMS = {
+    "pomona": ("pomona", "fineweb"),
+    "pomona afm": ("pomona", "afm"),
+    "datatrove": ("datatrove",),
+    "text-dedup": ("text_dedup",),
+    "rensa": ("rensa",),
+}
+"""Each system's script, and the words after the texts."""
 THRESHOLD = 0.7
 
 
@@ -41,7 +48,7 @@ def main() -> int:
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]
     texts = [pair[side] for pair in pairs for side in "ab"]
-    found = {system: answer(system, texts) for system in SYSTEMS}
+    found = {name: answer(*how, texts=texts) for name, how in SYSTEMS.items()}
     table = report(pairs, found)
     print(table)
     if not asked.keep_page:
@@ -49,7 +56,7 @@ def main() -> int:
     return 0 if "clusters" in found["pomona"] else 1
 
 
-def answer(system: str, texts: Sequence[str]) -> dict[str, Any]:
+def answer(system: str, *words: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return a system's clusters and seconds, or the reason why there are none, as `error`."""
     try:
         python = Path(sys.executable) if system == "pomona" else python_of(system, HERE / f"requirements-{system}.txt")
@@ -60,7 +67,7 @@ def answer(system: str, texts: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "texts.json"
         corpus.write_text(json.dumps(list(texts)), encoding="utf-8")
-        command = [python, "-W", "ignore", HERE / f"run_{system}.py", corpus]
+        command = [python, "-W", "ignore", HERE / f"run_{system}.py", corpus, *words]
         ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
     if ran.returncode:
         return {"error": (ran.stderr.strip().splitlines() or ["no message"])[-1]}
@@ -85,7 +92,7 @@ def report(pairs: Sequence[Mapping[str, str]], found: Mapping[str, Mapping[str, 
     alike = [value >= THRESHOLD for value in exact]
     shown = {name: one for name, one in found.items() if "clusters" in one}
     joined = {name: [c[2 * i] == c[2 * i + 1] for i in range(len(pairs))] for name, c in _clusters(shown).items()}
-    lines = [f"| | {' | '.join(name.replace('_', '-') for name in shown)} |", "|" + "---|" * (len(shown) + 1)]
+    lines = [f"| | {' | '.join(shown)} |", "|" + "---|" * (len(shown) + 1)]
 
     def row(name: str, values: Sequence[object]) -> None:
         lines.append(f"| {name} | {' | '.join(map(str, values))} |")

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -22,6 +23,7 @@ from pipelines.recipe import Recipe
 from pipelines.steps import dedup, dedup_components
 from pipelines.steps.step import Finished, Steps
 from pipelines.storage import FileEntry, write_parquet
+from tests.engines.contract import Engines
 
 RECIPE = {
     "name": "test",
@@ -211,3 +213,79 @@ def test_many_identical_and_many_near_identical_documents(tmp_path: Path) -> Non
     # At most 8 pairs a text, of the 9 million.
     assert done.facts["candidates"] <= 3 * 14 * 8 * 3001
     assert all(row["cluster"] for row in verdicts(done).values() if not row["keep"])
+
+
+def problems(**settings: Any) -> list[str]:
+    from pipelines.recipe_checks import problems as found
+
+    return [line for line in found(recipe(**settings), lambda *path: ".".join(map(str, path))) if "dedup" in line]
+
+
+def test_a_recipe_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    assert problems() == []
+    (line,) = problems(preset="finewb")
+    assert "dedup.preset: no preset 'finewb', did you mean" in line or "fineweb" in line
+    (line,) = problems(protect=["wikki"])
+    assert "dedup.protect.0: no source 'wikki'" in line
+    assert "wiki" in line
+    (line,) = problems(quality="fineweb.line_punctuation")
+    assert "dedup.quality: no signal 'fineweb.line_punctuation' is measured" in line
+    (line,) = problems(threshold=0.7, spread=0.1)
+    assert "dedup: spread: found 0.1, expected 0.3 or more" in line
+    (line,) = problems(index=str(tmp_path / "nowhere"))
+    assert "nothing is there" in line
+    assert problems(index=str(tmp_path / "nowhere"), index_add=True) == []
+    Index.create(tmp_path / "other", DedupConfig(seed=3))
+    (line,) = problems(index=str(tmp_path / "other"))
+    assert "made with another configuration (seed 3, asked 0)" in line
+    (line,) = problems(index=str(tmp_path / "other"), url="best")
+    assert "an index stores neither texts nor URLs" in line
+    with pytest.raises(ValueError, match="give 'index'"):
+        recipe(index_add=True)
+
+
+def test_quality_is_a_measured_signal(tmp_path: Path) -> None:
+    short, long = one(PAGES[8], "http://a.test/1"), one(PAGES[8] + " and more", "http://a.test/2")
+    start = given(tmp_path / "given", [short, long])
+    part = partitions_of(pa.array([short["id"], long["id"]]), 3).to_pylist()
+    files: list[FileEntry] = []
+    for number in range(3):
+        rows = [
+            (row["id"], value) for row, value, at in zip((short, long), (0.9, 0.1), part, strict=True) if at == number
+        ]
+        path = tmp_path / "measured" / "signals" / f"part-{number:05d}.parquet"
+        table = pa.table(
+            {
+                "id": pa.array([row[0] for row in rows], pa.string()),
+                "gopher.words": pa.array([row[1] for row in rows], pa.float64()),
+            }
+        )
+        write_parquet(path, table)
+        files.append(FileEntry(path=f"signals/{path.name}", rows=len(rows), bytes=path.stat().st_size, sha256=""))
+    measured = Finished("02-measure", "given", tmp_path / "measured", Account(2, 2), {"signals": files})
+    steps = Steps(tmp_path / "steps", LocalEngine(1))
+    by_length = verdicts(dedup.run(steps, recipe(), start))
+    by_quality = verdicts(dedup.run(steps, recipe(quality="gopher.words"), start, measured))
+    assert [by_length[row["id"]]["keep"] for row in (short, long)] == [False, True]
+    assert [by_quality[row["id"]]["keep"] for row in (short, long)] == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ray", "beam"])
+def test_bytes_are_the_same_on_other_engines(
+    tmp_path: Path, name: str, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = many()
+    expected = run(tmp_path / "local", rows)
+    engine = engines.get(name, 2)
+    assert run(tmp_path / name, rows, engine).outputs == expected.outputs
+    label = dedup_components.label
+    monkeypatch.setattr(dedup, "label", lambda *given: label(*given, most=0))
+    assert run(tmp_path / f"{name}-rounds", rows, engine).outputs == expected.outputs
+
+
+@pytest.fixture(scope="module")
+def engines() -> Iterator[Engines]:
+    held = Engines()
+    yield held
+    held.close()
