@@ -38,6 +38,7 @@ class Family:
             once; None for a family that knows of none.
         reference_signals: the signals that such a file gives the family, where it is the file that says them; quick.
         check_reference: raises what is wrong with such a file, before a run starts.
+        reference_libraries: packages whose versions can change what is measured with such a file.
         pinned: a recipe must name the SHA-256 of the file.
     """
 
@@ -47,6 +48,7 @@ class Family:
     with_reference: Callable[[Path], Measure] | None = None
     reference_signals: Callable[[Path], Mapping[str, str]] | None = None
     check_reference: Callable[[Path], None] | None = None
+    reference_libraries: Callable[[Path], tuple[str, ...]] | None = None
     pinned: bool = False
 
     def opened(self, reference: str | Path | None) -> Family:
