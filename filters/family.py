@@ -42,6 +42,7 @@ class Family:
             or ModuleNotFoundError where a package is missing.
         beside: where a second file of a reference would lie, which is read too if it is there (a model's tokeniser).
         reference_signals: the signals that such a file gives the family, where it is the file that says them; quick.
+        reference_libraries: packages whose versions can change what is measured with such a file.
         pinned: a recipe must name the SHA-256 of the file.
     """
 
@@ -53,6 +54,7 @@ class Family:
     beside: Callable[[Path], Path] | None = None
     check: Callable[[Path], object] | None = None
     reference_signals: Callable[[Path], Mapping[str, str]] | None = None
+    reference_libraries: Callable[[Path], tuple[str, ...]] | None = None
     pinned: bool = False
 
     def files(self, reference: Path) -> list[Path]:

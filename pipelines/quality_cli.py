@@ -106,7 +106,10 @@ def rank(
     """Fit an ensemble: each model's scores in twenty ranks by a sample, of which a text has the highest."""
     from filters.quality.ensemble import fit_ensemble
     from pipelines.label.label import read_texts
+    from pipelines.recipe_errors import RecipeError
 
+    if not sample.is_file():
+        raise RecipeError([f"--sample {sample}: no such file; expected one Parquet file with a column `text`"])
     card, sha256 = fit_ensemble(cards, read_texts(sample, None, 0)["text"], sample, out, name)
     _tell(out, card, sha256, as_json)
 

@@ -63,6 +63,10 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         if name not in known:
             found.append(f"{place('filters', 'families', index)}: no family of signals {name!r}{nearest(name, known)}")
     found += _references(recipe, place)
+    signals = {
+        name: _signals(name, recipe.filters.references.get(name)) for name in recipe.filters.families if name in known
+    }
+    unread = {name for name, of_family in signals.items() if of_family is None}
     measured = _measured(recipe)
     of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
@@ -81,6 +85,8 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         for signal in sorted({draft.signal for draft in drafts if draft.action == "drop_line"} - of_lines):
             found.append(f"{where}: no signal of lines {signal!r}{nearest(signal, of_lines)}")
         for signal in sorted({draft.signal for draft in drafts if draft.action != "drop_line"} - measured):
+            if signal.partition(".")[0] in unread:
+                continue
             found.append(f"{where}: no signal {signal!r} is measured{nearest(signal, measured)}")
         references = {bound.of for draft in drafts for bound in draft.adaptive}
         found += [f"{where}: of: no source {name!r}{nearest(name, names)}" for name in sorted(references - set(names))]
@@ -155,14 +161,17 @@ def _references(recipe: Recipe, place: Place) -> list[str]:
     return found
 
 
-def _signals(name: str, use: Reference | None) -> Iterable[str]:
-    """Return the signals of a family with its reference; none where that cannot be read, which is told elsewhere."""
+def _signals(name: str, use: Reference | None) -> Iterable[str] | None:
+    """Return the signals of a family with its reference; None where it cannot be read, which is told elsewhere."""
     import filters
 
+    family = filters.family(name)
+    if use is None and family.reference_signals is not None:
+        return None
     try:
-        return filters.family(name).signals_by(None if use is None else use.path)
+        return family.signals_by(None if use is None else use.path)
     except (OSError, ValueError):
-        return ()
+        return None
 
 
 def _blocks(recipe: Recipe, place: Place) -> list[str]:
@@ -299,7 +308,7 @@ def _measured(recipe: Recipe) -> set[str]:
         f"{name}.{signal}"
         for name in recipe.filters.families
         if name in known
-        for signal in _signals(name, recipe.filters.references.get(name))
+        for signal in _signals(name, recipe.filters.references.get(name)) or ()
     } | set(LANGUAGE_SIGNALS)
 
 

@@ -77,6 +77,12 @@ def _signals(path: Path) -> Mapping[str, str]:
     return read_card(path).signals
 
 
+def _libraries(path: Path) -> tuple[str, ...]:
+    card = read_card(path)
+    members = [read_card(path.parent / one.card) for one in card.members.values()]
+    return ("torch",) if any(one.kind == "encoder" for one in (card, *members)) else ()
+
+
 def _check(path: Path) -> None:
     checked(path)
 
@@ -95,5 +101,6 @@ FAMILY = Family(
     with_reference=_with_reference,
     reference_signals=_signals,
     check=_check,
+    reference_libraries=_libraries,
     pinned=True,
 )

@@ -89,7 +89,7 @@ def read_labels(path: Path, target: str | None, held_out: float, seed: int) -> L
         schema = pq.read_schema(path)
         there = [name for name in ("label", "score") if name in schema.names]
         chosen = target or (there[0] if len(there) == 1 else None)
-        if "text" not in schema.names or chosen not in there or chosen is None:
+        if "text" not in schema.names or chosen is None or chosen not in there:
             raise QualityModelError(
                 f"quality: {path}: found the columns {', '.join(schema.names)}, expected text and"
                 f" {target or 'one of label and score (with both, say which)'}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,8 +131,8 @@ def _judged(model: ngram.NgramModel, labelled: Labelled, positive: Any) -> dict[
 
 
 def _versions(options: NgramTraining) -> dict[str, str]:
-    used = ("numpy", "numba") if options.method == "linear" else ("numpy", "fasttext-numpy2-wheel")
-    return {f"version_{name}": version(name) for name in used}
+    used = {"numpy", "numba"} if options.method == "linear" else {"numpy", *packages_distributions()["fasttext"]}
+    return {f"version_{name}": version(name) for name in sorted(used)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

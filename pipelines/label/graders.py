@@ -109,9 +109,9 @@ class Endpoint:
         return Answer(reason=f"{reason}, after {self.retries + 1} tries", final=False)
 
     def _post(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = [(b"Content-Type", b"application/json"), (b"Accept", b"application/json")]
         if key := os.environ.get(self.key_env):
-            headers["Authorization"] = f"Bearer {key}"
+            headers.append((b"Authorization", f"Bearer {key}".encode()))
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self.seconds)
         response = self._pool.request(
             "POST",

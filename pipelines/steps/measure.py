@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,8 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],
     }
+    if versions := _versions(filters):
+        parameters["versions"] = versions
     return steps.perform(
         STEP,
         code=("kernels", "filters", "pipelines.steps.measure"),
@@ -178,6 +181,17 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         inputs=[done.digest for done in extracted],
         body=body,
     )
+
+
+def _versions(filters_of: Filters) -> dict[str, str]:
+    """Versions of packages that only some references need, which enter the digest where they do."""
+    import filters
+
+    needed: set[str] = set()
+    for name, path in filters_of.files.items():
+        if (libraries := filters.family(name).reference_libraries) is not None:
+            needed |= set(libraries(path))
+    return {name: version(name) for name in sorted(needed)}
 
 
 def _earlier(
