@@ -12,6 +12,7 @@ ENTRIES = {
     "fineweb": "a build beside datatrove's FineWeb example",
     "scale": "growth of time and memory, and a plan for a trillion tokens",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
+    "safety": "what the safety classifiers find and what they flag of clean pages (POMONA_DATA)",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

@@ -68,9 +68,9 @@ class RuleUse(Part):
     """Rules to apply: a whole `preset` (with `set` changing single bounds), or one `signal` with bounds.
 
     A rule says what happens to a document that fails it: `action` is `drop`, `tag` (only told), `redact` (signals of
-    `pii`) or, of signals of lines, `drop_line`. By default a preset's rules keep their own, and a rule on one signal
-    drops the line or the document. `kinds`, `sources` and `languages` restrict which documents the rules see; empty
-    means all.
+    `pii`), `blank` (signals of `safety_sentences`: the sentences go) or, of signals of lines, `drop_line`. By default
+    a preset's rules keep their own, and a rule on one signal drops the line or the document. `kinds`, `sources` and
+    `languages` restrict which documents the rules see; empty means all.
     """
 
     preset: str | None = None
@@ -79,7 +79,7 @@ class RuleUse(Part):
     name: str | None = None
     min: Bound | None = None
     max: Bound | None = None
-    action: Literal["drop", "drop_line", "redact", "tag"] | None = None
+    action: Literal["blank", "drop", "drop_line", "redact", "tag"] | None = None
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -116,10 +116,14 @@ class Filters(Part):
     """Which signals are measured and which rules decide on them.
 
     `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`.
+    `domains` are lists of addresses by the name of their signal: `adult: lists/adult.npz` gives `domains.adult`, 1
+    where a document's address is on the list. `blank_with` stands where a sentence was blanked.
     """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
     references: Mapping[str, Path] = {}
+    domains: Mapping[Name, Path] = {}
+    blank_with: str = ""
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[Literal["email", "ip"], ...] = ("email", "ip")
 

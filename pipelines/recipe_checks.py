@@ -70,6 +70,8 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         if name in known
         for signal in filters.family(name).signals
     } | set(LANGUAGE_SIGNALS)
+    measured |= {f"domains.{name}" for name in recipe.filters.domains}
+    found += _address_lists(recipe, place)
     of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
     uses = [use for use in recipe.filters.rules if use.preset is None or use.preset in filters.presets()]
@@ -93,6 +95,20 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
         found += [
             f"{where}.sources: no source {name!r}{nearest(name, names)}" for name in use.sources if name not in names
         ]
+    return found
+
+
+def _address_lists(recipe: Recipe, place: Place) -> list[str]:
+    if not recipe.filters.domains:
+        return []
+    from filters.safety import domains
+
+    found: list[str] = []
+    for name, path in recipe.filters.domains.items():
+        try:
+            domains.read(path)
+        except (OSError, ValueError) as error:
+            found.append(f"{place('filters', 'domains', name)}: {error}")
     return found
 
 
