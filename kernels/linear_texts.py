@@ -218,13 +218,12 @@ def _features(data, starts, ends, hashes, kinds, bounds, buckets) -> Any:
     mask = np.uint64(buckets - 1)
     room = np.empty(3 * (_LONGEST + 2), np.int32)
     offsets = np.zeros(len(bounds), np.int64)
+    columns = np.empty(0, np.int32)
+    values = np.empty(0, np.float32)
     for write in range(2):
         if write:
             columns = np.empty(offsets[-1], np.int32)
             values = np.empty(offsets[-1], np.float32)
-        else:
-            columns = np.empty(0, np.int32)
-            values = np.empty(0, np.float32)
         for i in range(len(bounds) - 1):
             at = offsets[i]
             number = 0

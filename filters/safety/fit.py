@@ -69,7 +69,7 @@ def platt(margins: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[floa
     negative = len(labels) - positive
     target = np.where(labels, (positive + 1) / (positive + 2), 1 / (negative + 2))
     columns = np.stack([margins, np.ones(len(margins))], axis=1)
-    found = np.array([1.0, np.log((positive + 1) / (negative + 1))])
+    found: NDArray[np.float64] = np.array([1.0, np.log((positive + 1) / (negative + 1))], np.float64)
 
     def loss(at: NDArray[np.float64]) -> float:
         z = columns @ at
@@ -79,11 +79,11 @@ def platt(margins: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[floa
         p = 1 / (1 + np.exp(-np.clip(columns @ found, -500, 500)))
         gradient = columns.T @ (p - target)
         curve = (columns * (p * (1 - p))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curve, gradient)
+        step: NDArray[np.float64] = np.linalg.solve(curve, gradient).astype(np.float64)
         size = 1.0
         while size > 1e-6 and loss(found - size * step) > loss(found):
             size /= 2
-        found = found - size * step
+        found = (found - size * step).astype(np.float64)
         if np.abs(size * step).max() < 1e-10:
             break
     return float(found[0]), float(found[1])

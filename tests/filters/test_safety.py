@@ -137,6 +137,7 @@ def test_identity_words_alone_never_flag() -> None:
 @pytest.mark.data
 def test_sentences_about_people_of_a_religion_are_not_flagged(pomona_data: Path) -> None:
     # BBQ is in no training set; its contexts speak of crimes and quarrels beside the names of religions.
+    # Neutral sentences were added to the training set after some had been flagged: a regression test, not a figure.
     with gzip.open(pomona_data / "safety" / "bbq_religion.jsonl.gz", "rt", encoding="utf-8") as file:
         texts = sorted({json.loads(line)["context"] for line in file})
     found = flags(list(texts))
