@@ -16,6 +16,7 @@ ENTRIES = {
     "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
     "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",
     "pii": "personal data found beside Presidio and datatrove, and megabytes a second (POMONA_DATA)",
+    "safety": "what the safety classifiers find and what they flag of clean pages (POMONA_DATA)",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Action", "Rule", "is_line_signal"]
 
-Action = Literal["drop", "drop_line", "redact", "tag"]
-"""Drop the document; drop the line; replace the personal data that the signal counts; only list the rule as failed."""
+Action = Literal["blank", "drop", "drop_line", "redact", "tag"]
+"""Take out the sentences that fail; drop the document; drop the line; replace the personal data that the signal counts;
+only list the rule as failed."""
 
 
 def is_line_signal(signal: str) -> bool:
@@ -38,7 +39,8 @@ class Rule(BaseModel):
     max: float | None = Field(default=None, description="largest value allowed; none where null")
     action: Action = Field(
         default="drop",
-        description="drop the document, drop the line, redact what the signal counts, or only list the rule as failed",
+        description="drop the document, drop the line, blank the sentence, redact what the signal counts, or only list "
+        "the rule as failed",
     )
     sources: tuple[str, ...] = Field(default=(), description="sources it applies to; all where empty")
     kinds: tuple[str, ...] = Field(default=(), description="kinds it applies to; all where empty")
@@ -70,6 +72,11 @@ class Rule(BaseModel):
             raise ValueError(
                 f"rule {self.name}: found second_languages on {self.signal}; the second language is told of what the "
                 "rules on lines leave, and they cannot go by it"
+            )
+        if self.action == "blank" and not (self.signal.startswith("safety_sentences.") and self.max is not None):
+            raise ValueError(
+                f"rule {self.name}: found action 'blank' on {self.signal}, expected a signal of the family "
+                "safety_sentences and a max, e.g. {signal: safety_sentences.hate_speech, max: 0.5, action: blank}"
             )
         if self.action == "redact" and not (self.signal.startswith("pii.") and self.max is not None):
             raise ValueError(

@@ -85,9 +85,10 @@ class RuleUse(Part):
     """Rules to apply: a whole `preset` (with `set` changing single bounds), or one `signal` with bounds.
 
     A rule says what happens to a document that fails it: `action` is `drop`, `tag` (only told), `redact` (signals of
-    `pii`) or, of signals of lines, `drop_line`. By default a preset's rules keep their own, and a rule on one signal
-    drops the line or the document. `kinds`, `sources` and `languages` restrict which documents the rules see; empty
-    means all. `second_languages` restricts them to mixed documents with such a second language.
+    `pii`), `blank` (signals of `safety_sentences`: the sentences go) or, of signals of lines, `drop_line`. By default
+    a preset's rules keep their own, and a rule on one signal drops the line or the document. `kinds`, `sources` and
+    `languages` restrict which documents the rules see; empty means all. `second_languages` restricts them to mixed
+    documents with such a second language.
     """
 
     preset: str | None = None
@@ -96,7 +97,7 @@ class RuleUse(Part):
     name: str | None = None
     min: Bound | None = None
     max: Bound | None = None
-    action: Literal["drop", "drop_line", "redact", "tag"] | None = None
+    action: Literal["blank", "drop", "drop_line", "redact", "tag"] | None = None
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -151,11 +152,15 @@ class Filters(Part):
     `redact` names the personal data that is replaced in every text that is kept, each kind by its placeholder
     (`<EMAIL_ADDRESS>`) or the one in `placeholders`; with `numbered`, equal values of a document by equal numbers
     (`<EMAIL_ADDRESS_1>`).
+    `domains` are lists of addresses by the name of their signal: `adult: lists/adult.npz` gives `domains.adult`, 1
+    where a document's address is on the list. `blank_with` stands where a sentence was blanked.
     """
 
     families: tuple[str, ...] = ("gopher", "c4", "fineweb")
     references: Mapping[str, Reference] = {}
     language_model: Path | None = None
+    domains: Mapping[Name, Path] = {}
+    blank_with: str = ""
     rules: tuple[RuleUse, ...] = ()
     redact: tuple[PersonalData, ...] = get_args(PersonalData)
     placeholders: Mapping[PersonalData, Annotated[str, Field(pattern=r"^<[A-Z][A-Z_0-9]*>$")]] = {}

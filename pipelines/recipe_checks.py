@@ -68,6 +68,7 @@ def _filters(recipe: Recipe, place: Place) -> list[str]:
     }
     unread = {name for name, of_family in signals.items() if of_family is None}
     measured = _measured(recipe)
+    found += _address_lists(recipe, place)
     of_lines = set(line_signals())
     names = [source.name for source in recipe.sources]
     uses = [use for use in recipe.filters.rules if use.preset is None or use.preset in filters.presets()]
@@ -172,6 +173,20 @@ def _signals(name: str, use: Reference | None) -> Iterable[str] | None:
         return family.signals_by(None if use is None else use.path)
     except (OSError, ValueError):
         return None
+
+
+def _address_lists(recipe: Recipe, place: Place) -> list[str]:
+    if not recipe.filters.domains:
+        return []
+    from filters.safety import domains
+
+    found: list[str] = []
+    for name, path in recipe.filters.domains.items():
+        try:
+            domains.read(path)
+        except (OSError, ValueError) as error:
+            found.append(f"{place('filters', 'domains', name)}: {error}")
+    return found
 
 
 def _blocks(recipe: Recipe, place: Place) -> list[str]:
@@ -309,7 +324,7 @@ def _measured(recipe: Recipe) -> set[str]:
         for name in recipe.filters.families
         if name in known
         for signal in _signals(name, recipe.filters.references.get(name)) or ()
-    } | set(LANGUAGE_SIGNALS)
+    } | {*LANGUAGE_SIGNALS, *(f"domains.{name}" for name in recipe.filters.domains)}
 
 
 def _benchmarks(recipe: Recipe, place: Place) -> list[str]:

@@ -93,7 +93,7 @@ def _detail(verdict: Verdict) -> str:
     evidence: Mapping[str, Any] = verdict.evidence
     if "parent" in evidence or "spans" in evidence:
         return ""
-    lost = _lines(evidence.get("lines"))
+    lost = "; ".join(one for one in (_lines(evidence.get("lines")), _blanked(evidence.get("blanked"))) if one)
     if verdict.signal is not None:
         judged = f"{verdict.signal} {value(verdict.value)}, threshold {value(verdict.threshold)}"
         return "; ".join(told for told in (judged, lost) if told)
@@ -110,6 +110,13 @@ def _lines(lost: Any) -> str:
         return ""
     by_rule = ", ".join(f"{name} {number}" for name, number in lost["rules"].items())
     return f"{count(lost['dropped'])} of {count(lost['count'])} lines dropped ({by_rule})"
+
+
+def _blanked(cut: Any) -> str:
+    """Tell how many places lost sentences, and by which rules."""
+    if not isinstance(cut, dict):
+        return ""
+    return f"sentences blanked in {count(len(cut['spans']))} places ({', '.join(cut['rules'])})"
 
 
 def _short(told: Any) -> str:

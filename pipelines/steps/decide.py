@@ -1,4 +1,4 @@
-"""Documents + signals → documents: rules decide, and what they keep goes on without its dropped lines, redacted.
+"""Documents + signals → documents: rules decide; what they keep goes on without dropped lines and sentences, redacted.
 
 Nothing is measured here: the signals say which texts lose lines, and these alone are cut again.
 """
@@ -132,6 +132,7 @@ class Decide:
     `rules` decide on documents, `lines` have dropped lines before measuring; `redact` names the personal data that is
     replaced in every text, beside what rules with the action `redact` ask for, by `placeholders`, `numbered` or not.
     `language_model` is the one that the languages of line rules were told by.
+    `blank_with` stands where a rule with the action `blank` took out sentences.
     """
 
     consent: Consent
@@ -141,6 +142,7 @@ class Decide:
     language_model: Path | None = None
     placeholders: Mapping[str, str] = field(default_factory=dict[str, str])
     numbered: bool = False
+    blank_with: str = ""
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the kept documents and the ledger."""
@@ -155,15 +157,19 @@ class Decide:
         keep = pc.and_(decisions["keep"], consented)
         signal_of = {rule.name: rule.signal for rule in self.rules}
         names, signals = pa.array(list(signal_of), pa.string()), pa.array(list(signal_of.values()), pa.string())
-        told = joined_evidence(
-            evidence(table, self.rules, decisions["failed"].combine_chunks()), lines_told(table, self.lines)
-        )
+        failed = decisions["failed"].combine_chunks()
+        text, blanked = self._cut(table.filter(keep), failed.filter(keep.combine_chunks()))
+        told = joined_evidence(evidence(table, self.rules, failed), lines_told(table, self.lines))
+        told = joined_evidence(told, _of_kept(keep, blanked))
+        left = pc.or_(pc.is_null(blanked), pc.match_substring_regex(text.view(pa.large_binary()), r"\S"))
+        emptied = pc.fill_null(_of_kept(keep, pc.invert(left)), False)
+        stays = pc.and_not(keep, emptied)
         said = pc.binary_join_element_wise('{"stated":', json_string(refusal), "}", "")
         ledger = verdicts(
             table,
             STEP,
-            verdict=pc.if_else(keep, KEPT, DROPPED),
-            reason=pc.if_else(consented, decisions["reason"], "consent-refused"),
+            verdict=pc.if_else(stays, KEPT, DROPPED),
+            reason=pc.if_else(emptied, rules.NO_TEXT, pc.if_else(consented, decisions["reason"], "consent-refused")),
             signal=pc.if_else(
                 consented, signals.take(pc.index_in(decisions["reason"].combine_chunks(), value_set=names)), None
             ),
@@ -171,13 +177,12 @@ class Decide:
             threshold=pc.if_else(consented, decisions["threshold"], None),
             evidence=pc.if_else(consented, told, said),
         )
-        text = self._cut(table.filter(keep), decisions["failed"].filter(keep).combine_chunks())
-        kept = table.filter(keep).select(DOCUMENT_SCHEMA.names)
-        kept = kept.set_column(kept.schema.get_field_index("text"), "text", text)
+        kept = table.filter(stays).select(DOCUMENT_SCHEMA.names)
+        kept = kept.set_column(kept.schema.get_field_index("text"), "text", text.filter(left))
         return {"documents": kept.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
 
-    def _cut(self, kept: pa.Table, failed: pa.Array) -> pa.Array:
-        """Return the texts of kept documents without the lines that were dropped, personal data replaced."""
+    def _cut(self, kept: pa.Table, failed: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Return the texts of kept documents without what rules cut, personal data replaced, and what was blanked."""
         from filters import pii
 
         redact = partial(pii.redact, placeholders=self.placeholders, numbered=self.numbered)
@@ -188,6 +193,7 @@ class Decide:
             if not cut["lines.dropped"].equals(kept["lines.dropped"].filter(shorter)):
                 raise PlanError(f"{STEP}: rules on lines drop others than when the text was measured; please report it")
             text = _replaced(text, shorter, cut["text"].combine_chunks())
+        text, blanked = self._blanked(text, failed)
         if self.redact:
             text = redact(text, self.redact)
         names, parents = pc.list_flatten(failed), pc.list_parent_indices(failed)
@@ -197,7 +203,47 @@ class Decide:
                 rows = np.zeros(len(text), np.bool_)
                 rows[parents.filter(pc.equal(names, rule.name)).to_numpy()] = True
                 text = _replaced(text, pa.array(rows), redact(text.filter(pa.array(rows)), (kind,)))
-        return text
+        return text, blanked
+
+    def _blanked(self, text: pa.Array, failed: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Take out the sentences that rules blank; tell of each text which, where they stood, and by which rules."""
+        told = pa.nulls(len(text), pa.string())
+        asked = {rule.name: rule for rule in self.rules if rule.action == "blank"}
+        if not asked or not len(text):
+            return text, told
+        from filters import safety_sentences
+
+        chosen = pc.is_in(pc.list_flatten(failed), value_set=pa.array(list(asked), pa.string()))
+        names = pc.list_flatten(failed).filter(chosen).to_pylist()
+        rules_of: dict[int, list[Rule]] = {}
+        for row, name in zip(pc.list_parent_indices(failed).filter(chosen).to_pylist(), names, strict=True):
+            rules_of.setdefault(row, []).append(asked[name])
+        if not rules_of:
+            return text, told
+        rows = np.zeros(len(text), np.bool_)
+        rows[list(rules_of)] = True
+        limits: list[dict[str, float]] = []
+        for _, failing in sorted(rules_of.items()):
+            limit: dict[str, float] = {}
+            for rule in failing:
+                category, most = rule.signal.partition(".")[2], rule.max
+                assert most is not None  # the rule's own check
+                limit[category] = min(limit.get(category, most), most)
+            limits.append(limit)
+        mask = pa.array(rows)
+        done = safety_sentences.blank(text.filter(mask).cast(pa.large_string()), limits, self.blank_with)
+        evidence_of = [
+            json.dumps({"blanked": {"rules": [rule.name for rule in failing], "spans": spans}}, separators=(",", ":"))
+            for (_, failing), spans in zip(sorted(rules_of.items()), done.spans, strict=True)
+        ]
+        told = pc.replace_with_mask(told, mask, pa.array([one[1:-1] for one in evidence_of], pa.string()))
+        return _replaced(text, mask, done.text.cast(text.type)), told
+
+
+def _of_kept(keep: pa.ChunkedArray, told: pa.Array) -> pa.Array:
+    """Put what is said of the kept rows among all rows; null for the others."""
+    nothing = pa.nulls(len(keep), told.type)
+    return pc.replace_with_mask(nothing, keep.combine_chunks(), told) if len(keep) else nothing
 
 
 def _replaced(text: pa.Array, rows: pa.Array, new: pa.Array) -> pa.Array:
@@ -245,6 +291,7 @@ def run(
                 filters.language_model,
                 {**filters.placeholders},
                 filters.numbered,
+                filters.blank_with,
             ),
             outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
             emit_fault=StepErrors(STEP),
@@ -255,11 +302,14 @@ def run(
     parameters: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json") for rule in applied],
         "redact": [list(filters.redact), dict(filters.placeholders), filters.numbered],
+        "blank_with": filters.blank_with,
         "consent": recipe.consent.model_dump(mode="json"),
     }
+    blanks = ("filters.safety", "filters.safety_sentences", "kernels")
     return steps.perform(
         STEP,
         code=(
+            *(blanks if any(rule.action == "blank" for rule in applied) else ()),
             "filters.decision",
             "filters.expression",
             "filters.line_decision",

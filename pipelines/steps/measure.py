@@ -89,13 +89,22 @@ class Measure:
 
 
 def measures(documents: pa.Table, filters: Filters, lines: tuple[Rule, ...]) -> pa.Table:
-    """Measure documents: the columns of `signals` for what line rules leave of them, then what these dropped."""
+    """Measure documents: the columns of `signals` for what line rules leave of them, then what these dropped.
+
+    Last come the lists of addresses that a document's own is on.
+    """
     if not lines:
-        return signals(documents["text"], filters)
-    left = struck(documents, lines, filters.language_model)
-    found = signals(left["text"], filters)
-    for name in left.column_names[1:]:
-        found = found.append_column(left.schema.field(name), left[name])
+        found = signals(documents["text"], filters)
+    else:
+        left = struck(documents, lines, filters.language_model)
+        found = signals(left["text"], filters)
+        for name in left.column_names[1:]:
+            found = found.append_column(left.schema.field(name), left[name])
+    for name, path in filters.domains.items():
+        from filters.safety import domains
+
+        on_list = pa.array(domains.listed(documents["uri"], path).astype("float64"))
+        found = found.append_column(f"domains.{name}", on_list)
     return found
 
 
@@ -171,6 +180,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         },
         "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],
+        "domains": {name: sha256(path) for name, path in sorted(filters.domains.items())},
     }
     if versions := _versions(filters):
         parameters["versions"] = versions

@@ -123,14 +123,21 @@ class Body:
 
 @cache
 def code_digest(modules: tuple[str, ...]) -> str:
-    """Return a digest over the sources of modules and packages, so that changed code never reuses old output."""
+    """Return a digest over the sources of modules and packages, so that changed code never reuses old output.
+
+    Of a package the tables and models that lie beside the sources count as well.
+    """
     state = hashlib.sha256()
     for name in modules:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise RunFailed(f"module {name} is not installed; run `make` again to repair the environment")
         origin = Path(spec.origin)
-        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+        files = [origin]
+        if spec.submodule_search_locations:
+            files = sorted(
+                file for file in origin.parent.rglob("*") if file.suffix in (".py", ".npz", ".json", ".yaml")
+            )
         for file in files:
             state.update(file.relative_to(origin.parent).as_posix().encode() + b"\0" + file.read_bytes())
     return state.hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pydoc_data.topics
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -177,3 +178,68 @@ def test_a_preset_can_be_only_told() -> None:
         rules.resolved([RuleUse(preset="gopher", action="drop_line")])
     with pytest.raises(ValueError, match="expected a signal of the family pii"):
         rules.resolved([RuleUse(signal="gopher.words", min=1, action="redact")])
+
+
+BAD = "I hate all niggers, they should all be killed."
+
+
+def blanked(texts: list[str], uses: list[RuleUse], blank_with: str = "") -> dict[str, pa.Table]:
+    rows = documents(
+        [
+            {
+                "id": document_id("s", str(number), text.encode()),
+                "uri": f"http://a.test/{number}",
+                "source": "s",
+                "kind": "web",
+                "text": text,
+            }
+            for number, text in enumerate(texts)
+        ]
+    )
+    signals = measure.signals(rows["text"], Filters(families=("safety_sentences", "gopher")))
+    for name in signals.column_names:
+        rows = rows.append_column(signals.schema.field(name), signals[name])
+    return dict(decide.Decide(Consent(), tuple(rules.resolved(uses)), ("email", "ip"), (), blank_with)(rows))
+
+
+def test_blanked_sentences_are_gone_and_the_ledger_says_where_they_stood() -> None:
+    texts = [
+        f"The café opens at nine. {BAD} Write to jane.doe@gmail.com then.",
+        "Nothing to see here, we only sell coffee and cake.",
+        BAD,
+        f"{BAD}\nToo many words here for the other rule, which drops it, and so nothing of it is blanked at all.",
+    ]
+    uses = [
+        RuleUse(signal="safety_sentences.hate_speech", max=0.4, name="hate", action="blank"),
+        RuleUse(signal="gopher.words", max=20, name="long"),
+    ]
+    out = blanked(texts, uses)
+    told = {row["uri"][-1]: row for row in out["ledger"].to_pylist()}
+    kept = {row["uri"][-1]: row["text"] for row in out["documents"].to_pylist()}
+    assert kept == {"0": "The café opens at nine.  Write to <EMAIL_ADDRESS> then.", "1": texts[1]}
+    first = json.loads(told["0"]["evidence"])
+    ((start, end),) = first["blanked"]["spans"]
+    assert texts[0][start:end] == BAD
+    assert first["blanked"]["rules"] == ["hate"] == [one["rule"] for one in first["failed"]]
+    assert told["1"]["evidence"] is None
+    assert (told["2"]["verdict"], told["2"]["reason"]) == ("dropped", "no-text-left")  # and never an empty document
+    assert "blanked" in json.loads(told["2"]["evidence"])
+    assert (told["3"]["verdict"], told["3"]["reason"]) == ("dropped", "long")
+    assert "blanked" not in json.loads(told["3"]["evidence"])
+    marked = blanked(texts, uses, "<BLANKED>")["documents"]["text"].to_pylist()
+    assert sorted(marked) == sorted([kept["0"].replace("nine.  W", "nine. <BLANKED> W"), texts[1], "<BLANKED>"])
+
+
+def test_blanking_goes_with_sentences_alone() -> None:
+    with pytest.raises(ValueError, match="expected a signal of the family safety_sentences"):
+        rules.resolved([RuleUse(signal="gopher.words", max=3, action="blank")])
+
+
+def test_addresses_on_a_list_are_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("a.test\n")
+    rows = table()
+    on = measure.measures(rows, Filters(families=("gopher",), domains={"ours": tmp_path / "list"}), ())
+    assert set(on["domains.ours"].to_pylist()) == {1.0}
+    (tmp_path / "other").write_text("b.test\n")
+    off = measure.measures(rows, Filters(families=("gopher",), domains={"ours": tmp_path / "other"}), ())
+    assert set(off["domains.ours"].to_pylist()) == {0.0}
