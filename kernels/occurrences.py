@@ -10,6 +10,7 @@ among those of the phrases, and only then is a phrase compared. So hundreds of p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -22,9 +23,11 @@ from kernels.strings import TextBatch
 
 __all__ = ["Finder", "PhraseGroup", "count_occurrences", "finder", "rarest_pair"]
 
-# Bytes that anchor a phrase alone, the best first: none is frequent in prose but the last, by far the cheapest way to
-# look for phrases of common words.
-_ANCHORS: Final = b"\\{#<=@\xa6jJ-. "
+# Bytes that anchor a phrase alone, the best first: none is frequent in prose.
+_ANCHORS: Final = b"\\{#<=@\xa6jJ-."
+# So many phrases of several words are looked for by their spaces: one byte, frequent as it is, costs less than as many
+# pairs of letters.
+_SPACED: Final = 12
 # Bytes by their frequency in English prose; one that is not here is rarer still.
 _FREQUENT: Final = b" etaoinshrdlcumwfgypbvk"
 _CASE: Final = 32  # the bit in which an ASCII letter's capital differs
@@ -68,11 +71,16 @@ def finder(groups: tuple[PhraseGroup, ...]) -> Finder:
         raise ValueError("phrases: expected at least one, and none empty")
     if any(group.fold and phrase != phrase.lower() for group in groups for phrase in group.phrases):
         raise ValueError("phrases: found upper case, expected lower case where case does not count")
+    wanted = [
+        (phrase, number)
+        for number, group in enumerate(groups)
+        for phrase in _without_longer([phrase.encode() for phrase in group.phrases])
+    ]
+    spaced = sum(b" " in phrase and not set(phrase) & set(_ANCHORS) for phrase, _ in wanted) > _SPACED
     by_anchor: dict[bytes, list[tuple[bytes, int, int, bool]]] = {}
-    for number, group in enumerate(groups):
-        for phrase in _without_longer([phrase.encode() for phrase in group.phrases]):
-            anchor, place = _anchor(phrase)
-            by_anchor.setdefault(anchor, []).append((phrase, place, number, group.fold))
+    for phrase, number in wanted:
+        anchor, place = _anchor(phrase, by_anchor, spaced=spaced)
+        by_anchor.setdefault(anchor, []).append((phrase, place, number, groups[number].fold))
     anchors: list[tuple[int, ...]] = []
     entries: list[tuple[int, ...]] = []
     folds: list[bool] = []
@@ -143,14 +151,17 @@ def _without_longer(phrases: list[bytes]) -> list[bytes]:
     ]
 
 
-def _anchor(phrase: bytes) -> tuple[bytes, int]:
+def _anchor(phrase: bytes, used: Iterable[bytes], *, spaced: bool) -> tuple[bytes, int]:
     """The byte or pair of bytes that a phrase is looked for by (letters in lower case), and its place in the phrase."""
     for byte in _ANCHORS:
-        places = [place for place in range(len(phrase)) if phrase[place] == byte]
-        if places and byte == 32:  # with as much on either side as the window takes
-            return b" ", max(places, key=lambda place: min(place, 1) + min(len(phrase) - place, 3))
-        if places:
-            return bytes([byte]).lower(), places[0]
+        if byte in phrase:
+            return bytes([byte]).lower(), phrase.index(byte)
+    if spaced and b" " in phrase:  # the one with as much on either side as the window takes
+        places = [place for place in range(len(phrase)) if phrase[place] == 32]
+        return b" ", max(places, key=lambda place: min(place, 1) + min(len(phrase) - place, 3))
+    for pair in used:
+        if len(pair) == 2 and pair in phrase.lower():
+            return pair, phrase.lower().index(pair)
     place = rarest_pair(phrase)
     return phrase[place : place + 2].lower(), place
 

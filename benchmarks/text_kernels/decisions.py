@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import itertools
 import json
 import os
 import sys
@@ -23,9 +22,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 import filters
+from benchmarks.fineweb import words
 from filters.rule import Rule
-from kernels.strings import text_batch
-from kernels.words import words
 
 __all__ = ["FAMILIES", "Agreement", "compared", "compared_language", "given", "rules_of", "table", "texts"]
 
@@ -58,18 +56,6 @@ def rules_of(family: str) -> list[Rule]:
         for rule in filters.rules("gopher")
         if rule.signal.startswith(("gopher.duplicate_", "gopher.top_")) == repetition
     ]
-
-
-def tokens_of(column: list[str]) -> list[list[str]]:
-    """The tokens of each text, as they are spelled."""
-    batch = text_batch(pa.array(column, pa.large_string()))
-    found = words(batch)
-    data = bytes(batch.data)
-    shown = [
-        data[start:end].decode("utf-8", "replace")
-        for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)
-    ]
-    return [shown[start:end] for start, end in itertools.pairwise(found.offsets.tolist())]
 
 
 def given(tokens: list[str]) -> Any:
@@ -115,7 +101,7 @@ def compared(family: str, column: Sequence[str]) -> Agreement:
     column = list(column)
     signals = filters.measure(pa.array(column, pa.large_string()), [family.partition(" ")[0]])
     ours = filters.decide(signals, rules_of(family))["keep"].to_pylist()
-    theirs = [_theirs(family, text, tokens) for text, tokens in zip(column, tokens_of(column), strict=True)]
+    theirs = [_theirs(family, text, tokens) for text, tokens in zip(column, words.of(column), strict=True)]
     differ = tuple(number for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)) if mine != other)
     return Agreement(len(column), sum(ours), differ)
 

@@ -8,13 +8,21 @@ import timing
 import filters
 from dedup.minhash import MinHashConfig, signatures
 
+HEURISTICS = (
+    *("gopher", "c4", "fineweb", "refinedweb", "dclm", "dolma", "llama3", "openwebmath", "code", "dialogue"),
+    *("encoding", "length"),
+)
+"""Every family of signals of whole texts that needs no model of its own."""
+
 
 def measured(*families: str):
     """Measure the families and decide by their rules, as a pipeline does."""
 
     def work(texts: list[str]) -> None:
         signals = filters.measure(pa.array(texts, pa.large_string()), families)
-        filters.decide(signals, [rule for name in families for rule in filters.rules(name)])
+        presets = filters.presets()
+        rules = {rule.name: rule for name in families if name in presets for rule in filters.rules(name)}
+        filters.decide(signals, list(rules.values()))
 
     return work
 
@@ -29,6 +37,7 @@ timing.run(
         "c4": measured("c4"),
         "fineweb": measured("fineweb"),
         "gopher + c4 + fineweb": measured("gopher", "c4", "fineweb"),
+        f"all {len(HEURISTICS)} heuristics": measured(*HEURISTICS),
         "gopher + c4": measured("gopher", "c4"),
         "minhash": minhash,
     }

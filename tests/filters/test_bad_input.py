@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pyarrow as pa
 import pytest
@@ -97,6 +98,24 @@ def test_one_long_line_gives_numbers() -> None:
 @pytest.mark.slow
 def test_a_hundred_megabytes_on_one_line_give_numbers() -> None:
     numbers(pa.array(["some words of a text that never ends, " * (100_000_000 // 38)], pa.large_string()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", ["\\'", "'\"", "a ", "{", "...", "4f ", "/*", "it's ", "$", "中", "\xa0"])
+def test_a_long_line_takes_time_in_proportion(piece: str) -> None:
+    """A search that begins anew at every sign would take 64 times as long for 8 times the text."""
+
+    heuristics = [name for name in FAMILIES if name not in ("mixed", "pii")]
+
+    def seconds(size: int) -> float:
+        column = pa.array([piece * size], pa.large_string())
+        begun = time.process_time()
+        filters.measure(column, heuristics)
+        return time.process_time() - begun
+
+    seconds(1000)  # what is compiled or loaded at first does not count
+    short = min(seconds(100_000) for _ in range(2))
+    assert seconds(800_000) < 30 * max(short, 0.05)
 
 
 texts = st.lists(st.sampled_from([PROSE, *ODD]) | st.text(max_size=60), min_size=1, max_size=6)

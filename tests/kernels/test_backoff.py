@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.backoff import backoff_model, score_lines
-from kernels.spaced import spaced_tokens
+from kernels.spaced import spaced_tokens, spelling_hash
 from kernels.strings import text_batch
-from kernels.words import spelling_hash
 
 WORDS = ["a", "b", "c", "</s>", "<unk>"]
 RUNS: list[tuple[str, ...]] = [

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.lines import LineRule, lines, spaced_words
+from kernels.lines import LineRule, lines
 from kernels.phrases import count_phrases, phrase_lines
+from kernels.spaced import spaced_ranges, spaced_words
 from kernels.strings import TextBatch, text_batch
 from kernels.tokens import _tokens_of_units, tokens  # pyright: ignore[reportPrivateUsage]
 from kernels.unicode import decode_text, unicode_tables
@@ -91,7 +92,7 @@ def test_lines_and_their_words(texts: list[str]) -> None:
         assert all(alike[hash_] == line for hash_, line in zip(found.hashes.tolist(), shown, strict=True))
         for column, other in zip(lines(batch, rule, newline), found, strict=True):
             assert column.tolist() == other.tolist()
-        spaced = spaced_words(batch, found)
+        spaced = spaced_words(batch, spaced_ranges(batch), found)
         assert spaced.counts.tolist() == [len(line.split()) for line in shown]
         assert spaced.longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
 
@@ -116,7 +117,7 @@ def test_what_ends_a_buffer_is_seen(before: int) -> None:
     batch = exact_batch(["x" * before + "#"])
     assert count_phrases(batch, ["#"]).tolist() == [[1]]
     assert tokens(batch).ends.tolist() == ([before, before + 1] if before else [1])
-    assert spaced_words(batch, lines(batch)).longest.tolist() == [before + 1]
+    assert spaced_words(batch, spaced_ranges(batch), lines(batch)).longest.tolist() == [before + 1]
 
 
 @settings(max_examples=100, deadline=None)

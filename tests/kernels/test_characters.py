@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.characters import Counted, count_characters
-from kernels.spaced import medians, spaced_tokens
+from kernels.spaced import medians, spaced_tokens, spelling_hash
 from kernels.strings import text_batch
-from kernels.words import spelling_hash
 
 
 def counts(text: str) -> dict[Counted, int]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernels.lines import LineRule, duplicates, lines, spaced_words
+from kernels.lines import LineRule, inner_lines, lines, repeated
+from kernels.spaced import spaced_ranges, spaced_words
 from kernels.strings import text_batch
 
 SPLIT: dict[LineRule, Callable[[str], list[str]]] = {
@@ -42,7 +43,7 @@ def test_lines_are_pythons(rule: LineRule, texts: list[str]) -> None:
     ]
     assert found.chars.tolist() == [len(line) for line in shown]
     assert found.terminal.tolist() == [line.endswith((".", "。")) for line in shown]
-    spaced = spaced_words(batch, found)
+    spaced = spaced_words(batch, spaced_ranges(batch), found)
     assert spaced.counts.tolist() == [len(line.split()) for line in shown]
     assert spaced.longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
     for i, one in enumerate(shown):
@@ -54,11 +55,26 @@ def test_lines_are_pythons(rule: LineRule, texts: list[str]) -> None:
 @given(TEXTS)
 def test_duplicates(texts: list[str]) -> None:
     found = lines(text_batch(pa.array(texts, pa.string())))
-    counts, chars = duplicates(found, found.chars > 0)
+    counted = repeated(found.offsets, found.hashes, found.chars, found.chars > 0)
     for i, text in enumerate(texts):
         full = [line for line in text.split("\n") if line]
         again = [line for k, line in enumerate(full) if line in full[:k]]
-        assert (counts[i], chars[i]) == (len(again), sum(map(len, again)))
+        copies = [line for line in full if full.count(line) > 1]
+        assert (counted.parts[i], counted.chars[i]) == (len(full), sum(map(len, full)))
+        assert (counted.later[i], counted.later_chars[i]) == (len(again), sum(map(len, again)))
+        assert (counted.copies[i], counted.copy_chars[i]) == (len(copies), sum(map(len, copies)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS)
+def test_inner_lines(texts: list[str]) -> None:
+    batch = text_batch(pa.array(texts, pa.string()))
+    hashes, chars = inner_lines(batch, lines(batch))
+    inner = [line.strip() for text in texts for line in text.split("\n")]
+    assert chars.tolist() == [len(line) for line in inner]
+    assert [[one == other for other in hashes.tolist()] for one in hashes.tolist()] == [
+        [one == other for other in inner] for one in inner
+    ]
 
 
 def test_bytes_that_are_no_text() -> None:

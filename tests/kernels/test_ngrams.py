@@ -8,19 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.ngrams import ngram_hashes, repeats
+from kernels.ngrams import ngram_hashes, runs
+from kernels.periods import longest_period
+from kernels.spaced import spaced_tokens
 from kernels.strings import text_batch
 from kernels.words import spelled_words
 
 SIZES = list(range(2, 11))
-
-
-def top(tokens: list[str], n: int) -> int:
-    runs = [" ".join(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
-    if not runs:
-        return 0
-    run, count = Counter(runs).most_common(1)[0]
-    return len(run) * count
 
 
 def duplicate(tokens: list[str], n: int) -> int:
@@ -40,13 +34,46 @@ def duplicate(tokens: list[str], n: int) -> int:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(["a", "bb", "ccc", "é"]), max_size=60), max_size=4),
-    st.sampled_from([[2], [2, 3, 4], SIZES, [5, 9]]),
+    st.sampled_from([[1], [2], [2, 3, 4], SIZES, [5, 9]]),
 )
-def test_repeats_by_definition(texts: list[list[str]], sizes: list[int]) -> None:
-    words, spelling = spelled_words(text_batch(pa.array([" ".join(text) for text in texts], pa.string())))
-    found = repeats(words.offsets, spelling.hashes, spelling.chars, sizes)
-    assert found.top.tolist() == [[top(text, n) for n in sizes] for text in texts]
-    assert found.duplicate.tolist() == [[duplicate(text, n) for n in sizes] for text in texts]
+def test_runs_by_definition(texts: list[list[str]], sizes: list[int]) -> None:
+    tokens = spaced_tokens(text_batch(pa.array([" ".join(text) for text in texts], pa.string())))
+    found = runs(tokens.offsets, tokens.hashes, tokens.chars, sizes)
+    counted = runs(tokens.offsets, tokens.hashes, np.ones(len(tokens.chars), np.int64), sizes)
+    assert found.later.tolist() == [[duplicate(text, n) for n in sizes] for text in texts]
+    for i, words in enumerate(texts):
+        for j, n in enumerate(sizes):
+            grams = [tuple(words[k : k + n]) for k in range(len(words) - n + 1)]
+            times = Counter(grams)
+            covered = {k + d for k, gram in enumerate(grams) if times[gram] > 1 for d in range(n)}
+            first, most = times.most_common(1)[0] if times else ((), 0)
+            longest = max((sum(map(len, gram)) for gram in times if times[gram] == most > 1), default=0)
+            assert (found.times[i, j], found.first[i, j]) == (most, sum(map(len, first)))
+            assert found.longest[i, j] == longest
+            assert found.total[i, j] == sum(sum(map(len, gram)) for gram in grams)
+            assert found.repeated[i, j] == sum(sum(map(len, gram)) for gram in grams if times[gram] > 1)
+            assert found.covered[i, j] == sum(len(words[k]) for k in covered)
+            assert counted.covered[i, j] == len(covered)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=25), min_size=1, max_size=4))
+def test_periods(given_texts: list[list[str]]) -> None:
+    tokens = spaced_tokens(text_batch(pa.array([" ".join(words) for words in given_texts])))
+    found = longest_period(tokens.offsets, tokens.hashes, 3).tolist()
+    for words, times in zip(given_texts, found, strict=True):
+        expected = max(
+            (
+                count
+                for period in (1, 2, 3)
+                for start in range(len(words))
+                for count in range(1, len(words) + 1)
+                if start + period * count <= len(words)
+                and words[start : start + period] * count == words[start : start + period * count]
+            ),
+            default=0,
+        )
+        assert times == expected
 
 
 def test_hashes_of_runs_stay_in_their_text() -> None:
@@ -62,4 +89,4 @@ def test_sizes_must_rise() -> None:
     words, spelling = spelled_words(text_batch(pa.array(["a"])))
     for sizes in ([], [0], [3, 2], [2, 2]):
         with pytest.raises(ValueError, match="expected rising numbers of tokens"):
-            repeats(words.offsets, spelling.hashes, spelling.chars, sizes)
+            runs(words.offsets, spelling.hashes, spelling.chars, sizes)

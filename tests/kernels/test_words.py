@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 import unicodedata
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.strings import text_batch
+from kernels.tokens import tokens as tokens_of
 from kernels.unicode import CLASS_MASK, SPACE, TokenClass, unicode_tables
-from kernels.words import PUNCTUATION, SYMBOL, WORD, spelled_words, spelling_hash, token_hashes, words
+from kernels.words import PUNCTUATION, SYMBOL, WORD, folded_spelling, spelled_words, token_hashes, token_spelling, words
 
 
 def tokens(text: str | bytes) -> list[tuple[str, int]]:
@@ -103,7 +105,6 @@ def test_hashes_are_spread() -> None:
 def test_hash_is_fixed() -> None:
     """Indexes of hashes outlive a version: a change here makes every one of them useless, and must be meant."""
     assert hashes("Word ดี =") == [2272345751945211382, 6178286718688696447, 4034626116861342593]
-    assert spelling_hash("Word") == 6695531600510690962
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -165,3 +166,30 @@ def test_tables_agree_with_this_python() -> None:
     assert ((found & SPACE != 0) == spaces).all()
     letters = np.array([unicodedata.category(chr(code)) in ("Ll", "Lu", "Lt") for code in codes])
     assert (found[letters] & CLASS_MASK == TokenClass.LETTER).mean() > 0.99
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.text("aAzZ@[`{kKſ\u212aßẞéÉ\u00ad\u200b\u0301дД中ดี😀.", max_size=20)
+        | st.sampled_from(["co\u00adop", "Coop", "Straße" * 12, "É" * 70, "é" * 70, "Abcdefgh", "ABCDEFGHI"]),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_folded_spelling_tells_the_same_words_apart(texts: list[str]) -> None:
+    batch = text_batch(pa.array(texts))
+    found = tokens_of(batch)
+    known = words(batch).hashes.tolist()
+    folded = folded_spelling(batch, found, token_spelling(batch, found)).tolist()
+    for one, other in itertools.combinations(range(len(known)), 2):
+        assert (known[one] == known[other]) == (folded[one] == folded[other])
+
+
+def test_folded_spelling_of_bytes_that_are_no_text() -> None:
+    batch = text_batch(pa.array([b"\xff\xfe \xfe\xfe \xef\xbf\xbd a\xff A\xfe"]))
+    found = tokens_of(batch)
+    known = words(batch).hashes.tolist()
+    folded = folded_spelling(batch, found, token_spelling(batch, found)).tolist()
+    for one, other in itertools.combinations(range(len(known)), 2):
+        assert (known[one] == known[other]) == (folded[one] == folded[other])
