@@ -148,15 +148,14 @@ def write_part(
         writer: pq.ParquetWriter | None = None
         for table in tables:
             if writer is None:
-                writer = stack.enter_context(
-                    pq.ParquetWriter(
-                        temporary,
-                        schema or table.schema,
-                        compression="zstd",
-                        write_page_checksum=True,
-                        use_dictionary=False,
-                    )
+                writer = pq.ParquetWriter(
+                    temporary,
+                    schema or table.schema,
+                    compression="zstd",
+                    write_page_checksum=True,
+                    use_dictionary=False,
                 )
+                stack.callback(writer.close)
             writer.write_table(table, row_group_size=_ROWS_A_GROUP)
             rows += table.num_rows
     _publish(temporary, folder / name)

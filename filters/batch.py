@@ -15,7 +15,7 @@ from kernels.segments import chosen, counts_of, range_sums
 from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
-from kernels.words import Spelling, folded_spelling, token_spelling
+from kernels.words import Spelling, Words, folded_spelling, folded_words, token_spelling
 
 __all__ = ["Batch", "ratio", "sums"]
 
@@ -53,6 +53,11 @@ class Batch:
     def folded(self) -> NDArray[np.uint64]:
         """A hash of each token's spelling under case folding."""
         return folded_spelling(self.texts, self.found, self.spelling)
+
+    @cached_property
+    def words(self) -> Words:
+        """The same tokens with the hashes that models are learned by; ``folded`` is cheaper where any hash will do."""
+        return folded_words(self.texts, self.found)
 
     @cached_property
     def spelling(self) -> Spelling:

@@ -72,7 +72,7 @@ def word_lists() -> WordLists:
 def list_scores(batch: Batch, sentences: Spans) -> dict[str, NDArray[np.float64]]:
     """The score of each listed category, for each text."""
     found = passages(sentences, batch.found.kinds, PASSAGE)
-    hashes = batch.words.hashes
+    hashes = batch.folded
     lists = word_lists()
     explained = count_known_runs(found.bounds, hashes, lists.context) >= _EXPLAINS
     scores: dict[str, NDArray[np.float64]] = {}

@@ -175,8 +175,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
     parameters: dict[str, Any] = {
         "families": list(filters.families),
         "references": {
-            name: [sha256(file) for file in family(name).files(path)]
-            for name, path in sorted(filters.files.items())
+            name: [sha256(file) for file in family(name).files(path)] for name, path in sorted(filters.files.items())
         },
         "language_model": sha256(filters.language_model or model_path()),
         "lines": [rule.model_dump(mode="json") for rule in lines],
