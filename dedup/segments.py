@@ -145,7 +145,7 @@ def write_part(
     temporary = folder / f".{name}.tmp"
     rows = 0
     with ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
+        writer: Any = None  # pq.ParquetWriter, which has no types
         for table in tables:
             if writer is None:
                 writer = pq.ParquetWriter(
