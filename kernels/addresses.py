@@ -116,6 +116,8 @@ def _fingerprints(data, offsets) -> Any:
     none = np.zeros(len(offsets) - 1, np.bool_)
     for i in range(len(found)):
         first, last, path = _host(data, offsets[i], offsets[i + 1])
+        while first < last and data[first] == 46:  # ".example.com", as some lists say what lies under it
+            first += 1
         state = _SEED
         dots = 0
         for at in range(last - 1, first - 1, -1):
@@ -157,6 +159,8 @@ def _listed(data, offsets, firsts, rest, bits) -> Any:
         return found
     for i in range(len(found)):
         first, last, path = _host(data, offsets[i], offsets[i + 1])
+        while first < last and data[first] == 46:  # ".example.com", as some lists say what lies under it
+            first += 1
         state = _SEED
         dots = 0
         hit = False

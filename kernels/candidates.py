@@ -361,6 +361,8 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                     head -= 1
                 while head < first and data[head] == 45:
                     head += 1
+                if head - 3 >= low and data[head - 1] == 46 and data[head - 2] == 71 and data[head - 3] == 83:
+                    head -= 3  # "SG.", as SendGrid's begin: a point ends a chain
                 tail = last
                 while tail < end and (_is_word(data[tail]) or data[tail] == 45):
                     tail += 1

@@ -58,7 +58,7 @@ def train(
             encoder=encoder,
             tokens=tokens,
             target=target,
-            threshold=3.0 if threshold is None else threshold,
+            threshold=threshold,
             held_out=held_out,
             seed=seed,
             about=about,

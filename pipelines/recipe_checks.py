@@ -233,7 +233,6 @@ def _counts_of_lines(uses: Sequence[RuleUse]) -> set[str]:
 
 
 def _dedup(recipe: Recipe, place: Place) -> list[str]:
-    import filters
     from dedup import Index
     from dedup.config import PRESETS
     from dedup.segments import MANIFEST, IndexRefusedError
@@ -248,9 +247,7 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
         for position, name in enumerate(given):
             if name not in names:
                 found.append(f"{place('dedup', field, position)}: no source {name!r}{nearest(name, names)}")
-    families = [name for name in recipe.filters.families if name in filters.families()]
-    measured = [f"{name}.{signal}" for name in families for signal in filters.family(name).signals]
-    if asked.quality is not None and asked.quality not in (known := [*measured, *LANGUAGE_SIGNALS]):
+    if asked.quality is not None and asked.quality not in (known := _measured(recipe)):
         found.append(
             f"{place('dedup', 'quality')}: no signal {asked.quality!r} is measured{nearest(asked.quality, known)}"
         )

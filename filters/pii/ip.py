@@ -95,7 +95,7 @@ def _is_public_6(value: str) -> bool:
 
 def _is_number(text: str, match: re.Match[str]) -> bool:
     """Whether what surrounds four numbers says that they number a version or a section."""
-    line = text[max(text.rfind("\n", 0, match.start()) + 1, match.start() - 48) : match.start()]
+    line = text[max(0, match.start() - 48) : match.start()].rpartition("\n")[2]
     if _BEFORE_VERSION.search(line) or _AFTER_VERSION.match(text, match.end()):
         return True
     near = [word.lower() for word in _WORD.findall(without_placeholders(line))[-3:]]

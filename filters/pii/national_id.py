@@ -167,5 +167,5 @@ def _told(text: str, start: int, words: Words) -> Iterator[Span]:
 
 
 def _checked(text: str, match: re.Match[str], form: _Form) -> Iterator[Span]:
-    if form.check(match[0].translate(_SEPARATORS).upper()):
+    if match[0].isascii() and form.check(match[0].translate(_SEPARATORS).upper()):
         yield Span("national_id", match.start(), match.end(), match[0], form.name)

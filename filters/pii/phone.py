@@ -71,9 +71,13 @@ _NANP: Final = re.compile(
     rf"(?<![\w.+/=#&%$€£\-])(?:\+?1[-. ]?)?(?:\(\d{{3}}\) ?|\d{{3}}[-.])\d{{3}}[-.]\d{{4}}"
     rf"(?!\d|[.\-/]\d){_EXTENSION}(?![\w])"
 )
-_FRENCH: Final = re.compile(r"(?<![\w.+/\-])0[1-9]([ .-])\d\d(?:\1\d\d){3}(?!\w|[ .\-/]\d)")
+# In a list of numbers the next one is no part of this one.
+_NEXT_FRENCH: Final = r"0[1-9](?:[ .-]\d\d){4}(?!\d)"
+_NEXT_BRITISH: Final = r"\(?0\d{2,4}\)? \d{3,4} ?\d{3,4}(?!\d)"
+_FRENCH: Final = re.compile(r"(?<![\w.+/\-])0[1-9]([ .-])\d\d(?:\1\d\d){3}" + rf"(?!\w|[.\-/]\d| (?!{_NEXT_FRENCH})\d)")
 _BRITISH: Final = re.compile(
-    r"(?<![\w.+/\-])(?:\(?0(?:\d{4}\)? \d{3} ?\d{3}|\d{3}\)? \d{3} \d{4}|2\d\)? \d{4} \d{4}))(?!\w|[ .\-/]\d)"
+    r"(?<![\w.+/\-])(?:\(?0(?:\d{4}\)? \d{3} ?\d{3}|\d{3}\)? \d{3} \d{4}|2\d\)? \d{4} \d{4}))"
+    rf"(?!\w|[.\-/]\d| (?!{_NEXT_BRITISH})\d)"
 )
 _PLUS: Final = re.compile(r"\(?\+\d")
 _ZEROS: Final = re.compile(r"00[1-9]\d{0,2}[ .\-]\(?\d")
@@ -114,7 +118,7 @@ def phones(text: str, start: int, end: int, words: Words, language: str | None =
         return
     found = False
     for pattern, region in ((_NANP, "US"), (_FRENCH, "FR"), (_BRITISH, "GB")):
-        for match in pattern.finditer(text, start, end + 14 if pattern is _NANP else end + 2):
+        for match in pattern.finditer(text, start, end + 14 if pattern is _NANP else end + 18):
             if match.start() < end and _is_valid(match[0], region) and not _counts_up(match[0]):
                 found = True
                 yield Span("phone", match.start(), match.end(), match[0], region.lower())

@@ -67,7 +67,7 @@ _LEADING: Final = (
     r"|al\.|Am|An der|Im|In der|Zum|Zur|Auf dem)"
 )
 _BEFORE_NUMBER: Final = re.compile(
-    rf"(?<!\w)(?:(?:{_NAME}[ \-]){{0,3}}?{_ENDING}"
+    rf"(?<!\w)(?:(?:{_NAME} ){{0,3}}?{_ENDING}"
     rf"|{_LEADING} ?(?:(?:{_NAME}|d[aeiou]s?|del|della|dei|la|von|y|e) ){{0,5}}?{_NAME}),? ?$"
 )
 _FROM_NUMBER: Final = re.compile(

@@ -84,7 +84,15 @@ def _libraries(path: Path) -> tuple[str, ...]:
 
 
 def _check(path: Path) -> None:
-    checked(path)
+    from filters.quality.encoder import check_encoder, encoder_folder, require_torch
+
+    card = checked(path)
+    for at in (path, *(path.parent / one.card for one in card.members.values())):
+        one = read_card(at)
+        if one.kind == "encoder":
+            require_torch()
+            folder = encoder_folder(str(one.training.get("encoder", "")), at.parent)
+            check_encoder(folder, dict(one.training.get("encoder_files", {})))
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:

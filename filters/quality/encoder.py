@@ -44,7 +44,7 @@ class Encoder:
             ModuleNotFoundError: torch is not installed.
             FileNotFoundError, QualityModelError: the folder holds no encoder.
         """
-        _require()
+        require_torch()
         import torch
         from tokenizers import Tokenizer
 
@@ -131,7 +131,7 @@ def encoder_digests(folder: Path) -> dict[str, str]:
     return {name: digest(folder / name) for name in FILES}
 
 
-def _require() -> None:
+def require_torch() -> None:
     if find_spec("torch") is None:
         raise ModuleNotFoundError("quality: an encoder needs torch; pip install 'pomona[train]'", name="torch")
 

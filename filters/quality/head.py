@@ -90,9 +90,9 @@ def train_head(
     encoder: str = MINILM,
     tokens: int = 256,
     target: str | None = None,
-    threshold: float = 3.0,
+    threshold: float | None = None,
     low: float = 0.0,
-    high: float = 5.0,
+    high: float | None = None,
     held_out: float = 0.1,
     seed: int = 0,
     about: str = "",
@@ -107,9 +107,9 @@ def train_head(
         encoder: a folder, or an installed package.
         tokens: read of each text.
         target: ``label`` or ``score``.
-        threshold: from which score on a text counts as good, for F1 and AUC alone.
+        threshold: from which score on a text counts as good, for F1 and AUC alone; 3, of labels 0 and 1 one half.
         low: least score.
-        high: highest score.
+        high: highest score; 5, of labels 1.
         held_out: share of groups to judge by.
         seed: of what is held out.
         about: a line on the card.
@@ -119,6 +119,9 @@ def train_head(
     """
     folder = encoder_folder(encoder)
     labelled = read_labels(labels, target, held_out, seed)
+    labels_alone = bool(labelled.targets.max(initial=0) <= 1)
+    threshold = (0.5 if labels_alone else 3.0) if threshold is None else threshold
+    high = (1.0 if labels_alone else 5.0) if high is None else high
     good = labelled.positive(threshold)
     model = Encoder(folder, tokens)
     parts = [model.embed(one) for one in portions(text_batch(labelled.text), _PORTION)]

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +65,7 @@ def _read(path: Path, changed: int, size: int) -> AddressList:
             if int(arrays["form"]) != _FORM:
                 raise ValueError(f"found form {int(arrays['form'])}, expected {_FORM}")
             return AddressList(arrays["firsts"], arrays["rest"], int(arrays["bits"]))
-    except (KeyError, OSError, ValueError) as error:
+    except (EOFError, KeyError, OSError, ValueError, BadZipFile) as error:
         raise ValueError(f"{path}: {error}; expected a list made by python -m filters.safety.domains") from error
 
 

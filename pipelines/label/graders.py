@@ -86,6 +86,11 @@ class Endpoint:
             wait = min(PAUSE * 2**turn, LONGEST_PAUSE)
             try:
                 status, headers, content = self._post(body)
+            except httpcore.LocalProtocolError:
+                wrong = (
+                    f"{self.url}: the request cannot be made; look for characters that no header has in {self.key_env}"
+                )
+                raise GraderFailed(wrong) from None  # the cause may quote the header
             except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
                 reason = f"no answer: {type(error).__name__}"
             else:
@@ -98,7 +103,7 @@ class Endpoint:
                     reason = f"status {status}"
                     wait = _asked_to_wait(headers, wait)
                 else:
-                    said = self._hidden(content[:300].decode("utf-8", "replace"))
+                    said = self._hidden(content.decode("utf-8", "replace"))[:300]
                     if status in ABOUT_THE_TEXT:
                         return Answer(reason=f"status {status}: {said}")
                     raise GraderFailed(f"{self.url}: model {self.name}: found status {status}, expected 200: {said}")
@@ -145,7 +150,7 @@ class Checkpoint:
         file = self.folder / "tokenizer.json"
         if not file.is_file():
             raise RecipeError([f"--checkpoint {self.folder}: no tokenizer.json there; a `train/model` folder has one"])
-        self.name = self.name or self.folder.name
+        self.name = self.name or str(self.folder.resolve())  # each run's model lies in a folder of the same name
         self._model: Any = load_model(self.folder, resolve_device("auto"))
         self._tokenizer: Any = Tokenizer.from_file(str(file))
 

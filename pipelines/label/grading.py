@@ -34,7 +34,7 @@ First give your reasons in at most fifty words. Then end with one line of the fo
 Score: N
 where N is a whole number from 0 to 5."""
 
-_SCORE = re.compile(r"score[^\w-]{0,6}([0-9]+)(?:\s*/\s*5|\.0+)?(?![0-9/]|\.[0-9])", re.IGNORECASE)
+_SCORE = re.compile(r"score[^\w-]{0,6}([0-9]+)(?:\s*/\s*5|\.0+)?(?!\s*/|[0-9]|\.[0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

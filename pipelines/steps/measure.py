@@ -100,7 +100,7 @@ def measures(documents: pa.Table, filters: Filters, lines: tuple[Rule, ...]) -> 
         found = signals(left["text"], filters)
         for name in left.column_names[1:]:
             found = found.append_column(left.schema.field(name), left[name])
-    for name, path in filters.domains.items():
+    for name, path in sorted(filters.domains.items()):
         from filters.safety import domains
 
         on_list = pa.array(domains.listed(documents["uri"], path).astype("float64"))

@@ -78,8 +78,19 @@ def test_a_list_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="expected a list made by"):
         domains.read(tmp_path / "broken.npz")
+    (tmp_path / "void.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match="expected a list made by"):
+        domains.read(tmp_path / "void.npz")
     with pytest.raises(FileNotFoundError, match="neither a file nor a folder"):
         domains.build([tmp_path / "no"])
+
+
+def test_a_point_in_front_says_what_lies_under(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(".example.com\n")
+    found = domains.listed(
+        pa.array(["http://a.example.com/", "http://example.com/", "http://ample.com/"]), tmp_path / "list"
+    )
+    assert found.tolist() == [1, 1, 0]
 
 
 LABELS = st.text("abcxyz0-", min_size=1, max_size=4)

@@ -185,6 +185,24 @@ def test_the_key_is_sent_and_told_to_nobody(
     assert KEY not in repr(endpoint(server))
 
 
+def test_a_key_at_the_end_of_what_is_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    said = b"x" * (300 - len(KEY) // 2) + KEY.encode()
+    monkeypatch.setattr(server, "answer", lambda text, turn: (401, said, {}))
+    with pytest.raises(GraderFailed) as told:
+        graded(server, texts("b"), tmp_path / "labels.parquet")
+    assert KEY[: len(KEY) // 2] not in str(told.value)
+
+
+def test_a_key_that_no_header_can_hold_stops_at_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + "\n")
+    with pytest.raises(GraderFailed, match="OPENAI_API_KEY") as told:
+        graded(server, texts("b"), tmp_path / "labels.parquet")
+    assert KEY not in str(told.value)
+
+
 def test_an_address_where_nobody_answers(tmp_path: Path) -> None:
     silent = Endpoint("http://127.0.0.1:9/v1", "m", retries=1, pause=lambda seconds: None)
     sums = label(texts("a"), silent, Prompt(PROMPT), tmp_path / "labels.parquet")
@@ -199,6 +217,7 @@ def test_an_address_where_nobody_answers(tmp_path: Path) -> None:
         ("Clear.\nScore: 4", 4), ("score: 3/5", 3), ("**Score:** 2", 2), ("Score: 5.", 5), ("Score 0", 0),
         ("Score: 1 ... Score: 4", 4), ("Score: 4.0", 4), ("Score: 7", None), ("Score: 50", None), ("four", None),
         ("", None), ("Score: 3.5", None), ("Score: " + "9" * 5000, None), ("Score: -1", None),
+        ("Score: 4 / 10", None), ("Score: 4 / 5", 4),
     ],
 )  # fmt: skip
 def test_the_last_score_counts(answer: str, score: int | None) -> None:
