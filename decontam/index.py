@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -262,8 +263,9 @@ class Index:
             if (int(row[h]), int(item[k])) != current:
                 current, taken = (int(row[h]), int(item[k])), []
             span = (int(start[h]), int(end[h]))
-            if all(span[1] <= a or b <= span[0] for a, b in taken):
-                taken.append(span)
+            where = bisect_left(taken, span)  # they are in order, and none overlaps another
+            if (where == 0 or taken[where - 1][1] <= span[0]) and (where == len(taken) or span[1] <= taken[where][0]):
+                taken.insert(where, span)
                 chosen.append(k)
         picked = np.array(chosen, np.int64)
         source = hit[picked]

@@ -178,8 +178,16 @@ def _set_bits(bits, shift, grams) -> None:
 def code_points(data, starts, positions) -> Any:
     """Return the number of code points between each start and position (bytes)."""
     counts = np.zeros(len(positions), np.int64)
-    for k in range(len(positions)):
-        for at in range(starts[k], positions[k]):
-            if data[at] & 0xC0 != 0x80:
-                counts[k] += 1
+    start = np.int64(-1)
+    at = np.int64(0)
+    count = np.int64(0)
+    for k in np.argsort(positions, kind="mergesort"):  # each text is walked once, however many hits it has
+        if starts[k] != start:
+            start = starts[k]
+            at = start
+            count = 0
+        while at < positions[k]:
+            count += data[at] & 0xC0 != 0x80
+            at += 1
+        counts[k] = count
     return counts

@@ -134,7 +134,7 @@ def marked(
     found = units(text, config)
     repeat = np.full(len(found.keys), -1, np.int64)
     row = found.row[found.counted]
-    repeat[found.counted] = find(mixed(found.keys[found.counted], bucket[row]), known.keys)
+    repeat[found.counted] = find(mixed(found.keys[found.counted], bucket[row]), known.known)
     dropped = repeat >= 0
     if config.keep == "first":
         hit = np.flatnonzero(dropped)

@@ -121,10 +121,22 @@ def repeated(table: pa.Table, most: int) -> pa.Table:
     )
 
 
+class KnownKeys(NamedTuple):
+    """Rising, distinct keys, and the table to find them by, which is made once for many batches."""
+
+    keys: NDArray[np.uint64]
+    slots: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, keys: NDArray[np.uint64]) -> KnownKeys:
+        """Make the table of some keys."""
+        return cls(keys, _slots(keys))
+
+
 class Repeated(NamedTuple):
     """What is repeated among the documents of one group, keys rising."""
 
-    keys: NDArray[np.uint64]
+    known: KnownKeys
     counts: NDArray[np.int64]
     ids: pa.Array[Any]
     places: NDArray[np.int64]
@@ -134,24 +146,20 @@ class Repeated(NamedTuple):
         """Read what `repeated` told of one group; sorted by key."""
         whole = table.combine_chunks()
         ids = whole["id"].combine_chunks() if whole.num_rows else pa.array([], pa.string())
-        return cls(whole["key"].to_numpy(), whole["count"].to_numpy(), ids, whole["place"].to_numpy())
+        known = KnownKeys.of(whole["key"].to_numpy())
+        return cls(known, whole["count"].to_numpy(), ids, whole["place"].to_numpy())
 
     def first_of(self, found: NDArray[np.int64], ids: pa.Array[Any], row: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the document `row` of `ids` is the one that holds the first occurrence of each key `found`."""
         if not len(found):
             return np.zeros(0, np.bool_)
-        # Ids are compared once a document and not once a part: each becomes a number first.
-        names = pc.unique(pa.concat_arrays([self.ids, ids.cast(pa.string())]))
-        holder = pc.index_in(self.ids, value_set=names).to_numpy()
-        own = pc.index_in(ids.cast(pa.string()), value_set=names).to_numpy()
-        return holder[found] == own[row]
+        same = pc.equal(self.ids.take(pa.array(found)), ids.cast(pa.string()).take(pa.array(row)))
+        return same.to_numpy(zero_copy_only=False)
 
 
-def find(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return where each key stands among `wanted`, which are rising and distinct; -1 where it does not."""
-    if not len(wanted):
-        return np.full(len(keys), -1, np.int64)
-    return _find(keys, wanted)
+def find(keys: NDArray[np.uint64], wanted: KnownKeys) -> NDArray[np.int64]:
+    """Return where each key stands among those that are known; -1 where it does not."""
+    return _find(keys, wanted.keys, wanted.slots)
 
 
 @njit(cache=True, nogil=True)
@@ -163,8 +171,8 @@ def _mixed(keys, number) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _find(keys, wanted) -> Any:
-    """Look keys up in a table of places: a binary search would miss the cache at each of its steps."""
+def _slots(wanted) -> Any:
+    """Fill a table of places: a binary search would miss the cache at each of its steps."""
     size = 16
     while size < 2 * len(wanted):
         size *= 2
@@ -175,6 +183,12 @@ def _find(keys, wanted) -> Any:
         while table[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         table[slot] = k
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _find(keys, wanted, table) -> Any:
+    mask = np.uint64(len(table) - 1)
     found = np.empty(len(keys), np.int64)
     for k in range(len(keys)):
         slot = finish(keys[k]) & mask

@@ -117,7 +117,7 @@ def _widened(data, text_offsets, offsets, starts, ends, row, begin, end) -> Any:
         if opens:
             cut_from[k] = left
             cut_to[k] = right
-        elif closes or _breaks(data, left, first) < _breaks(data, last, right):
+        elif closes or left == first or _breaks(data, left, first) < _breaks(data, last, right):
             cut_from[k] = left
             cut_to[k] = right if closes else last
         else:

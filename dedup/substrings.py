@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from dedup.repeats import Repeated, find, occurrences
+from dedup.repeats import KnownKeys, Repeated, find, occurrences
 from dedup.spans import Cut, cut_tokens
 from dedup.suffix_array import later_copies
 from dedup.windows import anchors, windows
@@ -90,7 +90,7 @@ def window_keys(
     ids: pa.Array[Any],
     rank: NDArray[np.int32],
     group: int,
-    anchored: NDArray[np.uint64],
+    anchored: KnownKeys,
     config: SubstringConfig,
 ) -> pa.Table:
     """Sum the windows of a batch of documents that have a repeated anchor, for `dedup.repeats.repeated`.
@@ -111,7 +111,7 @@ def window_keys(
 def cut(
     text: pa.Array[Any] | pa.ChunkedArray[Any],
     ids: pa.Array[Any],
-    anchored: NDArray[np.uint64],
+    anchored: KnownKeys,
     known: Repeated,
     config: SubstringConfig,
 ) -> Cut:
@@ -121,7 +121,7 @@ def cut(
     """
     found = tokenised(text, config)
     some = windows(found.offsets, found.hashes, config.min_tokens, config.anchor, anchored)
-    repeat = find(some.keys, known.keys)
+    repeat = find(some.keys, known.known)
     hit = np.flatnonzero(repeat >= 0)
     stays = known.first_of(repeat[hit], ids, some.row[hit]) & (known.places[repeat[hit]] == some.place[hit])
     hit = hit[~stays]

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dedup.repeats import KnownKeys
 from kernels.mixing import finish
 
 __all__ = ["Windows", "anchors", "windows"]
@@ -50,10 +51,10 @@ def anchors(
 
 
 def windows(
-    offsets: NDArray[np.int64], hashes: NDArray[np.uint64], size: int, anchor: int, wanted: NDArray[np.uint64]
+    offsets: NDArray[np.int64], hashes: NDArray[np.uint64], size: int, anchor: int, wanted: KnownKeys
 ) -> Windows:
     """Return the windows whose anchor's key is in `wanted`; arguments as of `anchors`."""
-    return Windows(*_windows(offsets, hashes, size, anchor, wanted))
+    return Windows(*_windows(offsets, hashes, size, anchor, wanted.keys, wanted.slots))
 
 
 @njit(cache=True, nogil=True)
@@ -120,17 +121,8 @@ def _anchors(offsets, hashes, size, anchor) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _windows(offsets, hashes, size, anchor, wanted) -> Any:
-    slots = 16
-    while slots < 2 * len(wanted):
-        slots *= 2
-    mask = np.uint64(slots - 1)
-    table = np.full(slots, -1, np.int64)
-    for k in range(len(wanted)):
-        slot = finish(wanted[k]) & mask
-        while table[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        table[slot] = k
+def _windows(offsets, hashes, size, anchor, wanted, table) -> Any:
+    mask = np.uint64(len(table) - 1)
     longest = _longest(offsets)
     runs = np.empty(longest, np.uint64)
     whole = np.empty(longest, np.uint64)

@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.blocks import at_least_a_block, load_word
+from kernels.spaces import stripped
 from kernels.strings import TextBatch
 from kernels.unicode import (
     UNIT_CLASS,
@@ -130,10 +131,13 @@ def _chars(data, starts, ends) -> Any:
 def _blank(data, offsets) -> Any:
     found = np.ones(len(offsets) - 1, np.bool_)
     for i in range(len(found)):
-        for at in range(offsets[i], offsets[i + 1]):
-            if data[at] > 32:
+        start, end = offsets[i], offsets[i + 1]
+        while start < end:
+            start, end = stripped(data, start, end)
+            if start < end and data[start] > 32:
                 found[i] = False
                 break
+            start += 1  # a control character
     return found
 
 

@@ -51,13 +51,11 @@ def certify(mixture: str, named: Sequence[str], fields: Sequence[str], method: s
     told: dict[str, Any] = {"mixture": mixture, "method": index.method.model_dump(), "stages": {}, "samples": []}
     items: dict[tuple[str, str], set[str]] = {}
     hit: set[str] = set()
-    checked: set[str] = set()
     for stage, folder, manifest in stages:
         dirty = 0
         rows = 0
         for table in _shards(folder, manifest):
             ids = table["id"].to_pylist()
-            checked.update(ids)
             rows += table.num_rows
             found = index.scan_shown(table["text"])
             fresh = {ids[row] for row in found["row"].to_pylist()}
@@ -74,7 +72,7 @@ def certify(mixture: str, named: Sequence[str], fields: Sequence[str], method: s
     matched = pa.table({"benchmark": pa.array([one["benchmark"] for one in found_items], pa.string())})
     told |= {
         "benchmarks": listed(index, matched),
-        "documents": len(checked),
+        "documents": sum(one["documents"] for one in told["stages"].values()),
         "documents_hit": len(hit),
         "items_found": len(found_items),
         "found": found_items,
@@ -149,9 +147,11 @@ def _shards(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.Table]:
 
 def _sample(table: pa.Table, hit: dict[str, Any]) -> dict[str, Any]:
     from decontam.evidence import aligned
+    from pipelines.steps.cut import between
+    from pipelines.steps.decontaminate import raw_text
 
-    row = table.slice(hit["row"], 1).to_pylist()[0]
-    passage = row["text"][hit["start"] : hit["end"]]
+    row = table.drop_columns(["text"]).slice(hit["row"], 1).to_pylist()[0]
+    passage = between(raw_text(table["text"], hit["row"]), hit["start"], hit["end"])
     return {
         **{name: row[name] for name in ("id", "uri", "source", "tokens", "weight")},
         **{name: hit[name] for name in ("benchmark", "item", "start", "end", "score")},

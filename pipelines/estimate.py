@@ -25,10 +25,17 @@ REUSED, RESUMES, RUNS, CRAWL, AGAIN = "reused", "resumes", "runs", "crawl first"
 NOTHING = "no earlier run to estimate from"
 
 TASKS = {
-    "crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 9, "lines": 5, "paragraphs": 5, "substrings": 9,
-    "bloom": 3, "semantic": 5, "files": 5, "repositories": 5, "decontaminate": 2, "tokenize": 1, "ledger": 1,
+    "crawl": 1, "measure": 1, "decide": 1, "blocks": 1, "dedup": 10, "lines": 5, "paragraphs": 5, "substrings": 9,
+    "bloom": 3, "semantic": 7, "files": 5, "repositories": 5, "decontaminate": 2, "tokenize": 1, "ledger": 1,
 }  # fmt: skip
 """Tasks of a step for each partition of the recipe; those of the other steps follow from their input."""
+
+
+CHAIN = (
+    *("blocks", "repositories", "dedup", "lines", "paragraphs", "substrings", "bloom", "semantic", "files"),
+    "decontaminate",
+)
+"""Steps that read what the one before them keeps, the first of them what `decide` keeps; any may be missing."""
 
 
 @dataclass
@@ -156,12 +163,16 @@ class _Estimator:
     def __init__(self, run: runs.Run, into: Estimate) -> None:
         self._run, self._into = run, into
         self._lines: dict[str, list[Line]] = {}
+        self._chain: list[Line] = []
 
     def add(self, steps: Sequence[Finished]) -> None:
         """Add a line for each step."""
         for done in steps:
             line = self._planned(done) if done.planned else _counted(done)
-            self._lines.setdefault(kind_of(done.name), []).append(line)
+            kind = kind_of(done.name)
+            self._lines.setdefault(kind, []).append(line)
+            if kind in ("decide", *CHAIN):
+                self._chain.append(line)
             self._into.lines.append(line)
 
     def _planned(self, done: Finished) -> Line:
@@ -184,8 +195,12 @@ class _Estimator:
 
     def _follow(self, line: Line, kind: str, past: Past | None) -> None:
         """Take the input of a step from what the steps before it keep."""
-        reads = ["blocks"] if kind == "dedup" and "blocks" in self._lines else _READS[kind]
-        before = [one for name in reads for one in self._lines.get(name, [])]
+        if kind in CHAIN:
+            before = self._chain[-1:]
+        elif kind == "ledger":
+            before = [one for name, lines in self._lines.items() if name != "tokenizer" for one in lines]
+        else:
+            before = [one for name in _READS[kind] for one in self._lines.get(name, [])]
         known = [one for one in before if (one.records if kind == "ledger" else one.kept) is not None]
         if not known:
             return
@@ -253,7 +268,7 @@ class _Estimator:
             return
         line.rates_of = past.folder.name
         line.least = line.least or past.saved
-        left = 1.0 - line.tasks_done / line.tasks if line.tasks else 1.0
+        left = max(0.0, 1.0 - line.tasks_done / line.tasks) if line.tasks else 1.0
         workers = 1 if kind == "tokenizer" else self._into.workers
         line.seconds = round(past.worker_seconds / past.worked_on * line.new / workers * left, 3)
         line.bytes = round(past.written(line.records, line.new) * left)
@@ -262,15 +277,11 @@ class _Estimator:
 _READS = {
     "measure": ["extract"],
     "decide": ["measure"],
-    "blocks": ["decide"],
-    "dedup": ["decide"],
-    "decontaminate": ["dedup"],
     "tokenizer": ["decontaminate"],
     "tokenize": ["decontaminate"],
     "mix": ["decontaminate"],
-    "ledger": ["crawl", "extract", "measure", "decide", "blocks", "dedup", "decontaminate", "tokenize", "mix"],
 }
-"""Which steps' kept records (of the ledger: all records) a kind of step reads."""
+"""Which steps' kept records a kind of step reads, where it is not the one before it (CHAIN)."""
 
 
 def _counted(done: Finished) -> Line:

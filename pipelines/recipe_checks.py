@@ -113,7 +113,9 @@ def _languages(recipe: Recipe, place: Place) -> list[str]:
     except (OSError, ValueError) as error:
         found.append(f"{where}: {error}")
     uses = [(("filters", "rules", index), use) for index, use in enumerate(recipe.filters.rules)]
-    for where, use in [*uses, *((("blocks", index), use) for index, use in enumerate(recipe.blocks))]:
+    others = [(("blocks", index), use) for index, use in enumerate(recipe.blocks)]
+    others += [(("dedup_parts", index), use) for index, use in enumerate(recipe.dedup_parts)]
+    for where, use in [*uses, *others]:
         for field in ("languages", "second_languages"):
             for position, name in enumerate(getattr(use, field, ())):
                 if code(name) != name:

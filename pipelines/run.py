@@ -221,7 +221,7 @@ def _build(run: Run) -> Path:
         },
     )
     _describe(options.out)
-    if (fresh := dedup.remember(recipe, made.near)) and recipe.dedup.index is not None:
+    if (fresh := dedup.remember(recipe, made.near, made.clean)) and recipe.dedup.index is not None:
         log.info("%s: %d documents added", recipe.dedup.index, fresh)
     return options.out
 

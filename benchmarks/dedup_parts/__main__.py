@@ -21,7 +21,7 @@ import pyarrow as pa
 from benchmarks.text_kernels.texts import texts
 from dedup.bloom import Bloom, BloomConfig, BloomSize, grams
 from dedup.lines import LineConfig, keys_of, marked, without
-from dedup.repeats import Repeated, repeated
+from dedup.repeats import KnownKeys, Repeated, repeated
 from dedup.repositories import content_keys
 from dedup.semantic import keep, kmeans, quantised
 from dedup.substrings import SubstringConfig, anchor_keys, cut, repeated_spans, window_keys
@@ -57,7 +57,7 @@ def ccnet(corpus: list[str]) -> int:
 def passages(text: pa.Array, ids: pa.Array, config: SubstringConfig) -> int:
     """Passages of a corpus that is one group: anchors, windows, cut."""
     rank = np.zeros(len(text), np.int32)
-    anchored = repeated(anchor_keys(text, 0, config).sort_by(SORTED), 1)["key"].to_numpy()
+    anchored = KnownKeys.of(repeated(anchor_keys(text, 0, config).sort_by(SORTED), 1)["key"].to_numpy())
     known = Repeated.of(repeated(window_keys(text, ids, rank, 0, anchored, config).sort_by(SORTED), 1))
     return int(cut(text, ids, anchored, known, config).tokens.sum())
 

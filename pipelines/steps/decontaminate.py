@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ class Scan:
         reason = [""] * table.num_rows
         shorter: dict[int, bytes] = {}
         for row, hits in by_row.items():
-            raw = _bytes(table["text"], row)
+            raw = raw_text(table["text"], row)
             told: dict[str, Any] = {"hits": len(hits), "spans": [_span(raw, hit) for hit in hits[:SPANS]]}
             reason[row] = "benchmark-item"
             if self.settings.action == "cut":
@@ -194,7 +195,7 @@ class Scan:
         return ""
 
 
-def _bytes(column: pa.ChunkedArray, row: int) -> bytes:
+def raw_text(column: pa.ChunkedArray, row: int) -> bytes:
     """Return a text's bytes; they need not be UTF-8."""
     return column.slice(row, 1).combine_chunks().view(pa.large_binary())[0].as_py() or b""
 
@@ -241,7 +242,8 @@ def identity(use: BenchmarkUse) -> str:
     """Return what a benchmark's items are made from: a package with its version, or files with their digests."""
     if use.path is not None:
         files = sorted(one for one in use.path.rglob("*") if one.is_file()) if use.path.is_dir() else [use.path]
-        digests = ",".join(f"{file.name}={sha256(file)}" for file in files)
+        root = use.path if use.path.is_dir() else use.path.parent
+        digests = ",".join(f"{file.relative_to(root).as_posix()}={sha256(file)}" for file in files)
         told = [use.name, use.path.name, digests, canonical_json(dict(use.fields)), use.split or "", use.license or ""]
         return ":".join(told)
     assert use.package is not None  # the recipe's own check
@@ -341,12 +343,12 @@ def run(steps: Steps, settings: Decontaminate, documents: Finished, partitions: 
 def _pages(documents: Finished) -> list[str]:
     """Return documents to plant items in: the first of middling length, by id."""
     found: list[str] = []
-    for text in _texts(documents):
+    for text in islice(_texts(documents), 100 * certificate.PAGES):
         if 1_000 <= len(text) <= 20_000:
             found.append(text)
         if len(found) == certificate.PAGES:
             break
-    return found or list(_texts(documents))[: certificate.PAGES]
+    return found or [text[:20_000] for text in islice(_texts(documents), certificate.PAGES)]
 
 
 def _texts(documents: Finished) -> Iterator[str]:

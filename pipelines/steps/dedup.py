@@ -104,16 +104,20 @@ class Recall:
     """Asks an index which documents it has; a document that is in it itself is none of them."""
 
     folder: str
+    digest: str | None
+    protect: tuple[str, ...] = ()
 
     def __call__(self, table: pa.Table) -> Tables:
-        """Return the documents that are like an indexed one."""
-        found = _index(self.folder).matches(table.select(["id", "text"]))
+        """Return the documents that are like an indexed one; those of protected sources are not asked about."""
+        guarded = pc.is_in(table["source"].cast(pa.string()), value_set=pa.array(self.protect, pa.string()))
+        asked = table.filter(pc.invert(guarded)).select(["id", "text"])
+        found = _index(self.folder, self.digest).matches(asked)
         return {"indexed": found.select(INDEXED_SCHEMA.names).cast(INDEXED_SCHEMA)}
 
 
 @cache
-def _index(folder: str) -> Any:
-    """Open an index once in each worker."""
+def _index(folder: str, digest: str | None) -> Any:
+    """Open an index once in each worker; in another state, told by its digest, it is another index."""
     from dedup import Index
 
     return Index.open(folder)
@@ -189,7 +193,7 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
             inputs.append(measured.parts("signals"))
         known: list[Path] | None = None
         if settings.index is not None:
-            known = _recalled(steps, folder, documents, settings.index)
+            known = _recalled(steps, folder, documents, settings.index, settings.protect)
             inputs.append(known)
         fingerprints = _made(steps, folder, inputs, recipe, config)
         edges, labels, scrap = verified_edges(steps, folder, documents, fingerprints, config, partitions)
@@ -223,9 +227,10 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
     )
 
 
-def remember(recipe: Recipe, done: Finished) -> int:
-    """Add the documents that a finished step kept to the recipe's index; returns how many are new in it.
+def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
+    """Add what a run keeps to the recipe's index, with the texts that this step kept; returns how many are new in it.
 
+    `left` is the last step that drops documents: what it keeps of these. Later steps may have cut the texts.
     Repeating it changes nothing. The index is made where there is none.
     """
     from dedup import Index
@@ -238,9 +243,10 @@ def remember(recipe: Recipe, done: Finished) -> int:
     config = configured(settings)
     index = Index.open(settings.index, config) if present else Index.create(settings.index, config)
     before = len(index)
-    for path in done.parts("documents"):
+    for path, end in zip(done.parts("documents"), left.parts("documents"), strict=True):
+        kept = read_table(end, ["id"])["id"].combine_chunks()
         for table in read_batches(path, 65_536, ["id", "text"]):
-            index.add(table)
+            index.add(table.filter(pc.is_in(table["id"], value_set=kept)))
     return len(index) - before
 
 
@@ -251,20 +257,20 @@ def _index_digest(folder: Path) -> str | None:
     return Index.open(folder).digest if (folder / MANIFEST).exists() else None
 
 
-def _recalled(steps: Steps, folder: Path, documents: list[Path], index: Path) -> list[Path]:
+def _recalled(steps: Steps, folder: Path, documents: list[Path], index: Path, protect: tuple[str, ...]) -> list[Path]:
     """Ask the index about every document, part by part."""
     from dedup.segments import MANIFEST
 
     if not (index / MANIFEST).exists():  # the first snapshot: nothing is known yet
         reader: Any = ReadNothing()
     else:
-        reader = ReadParts(("id", "text"), 16_384)
+        reader = ReadParts(("id", "source", "text"), 16_384)
     found = steps.run(
         Plan(
             f"{STEP} indexed",
             partition_shards([documents]),
             reader,
-            Recall(str(index)),
+            Recall(str(index), _index_digest(index), protect),
             {"indexed": Output(INDEXED_SCHEMA)},
         ),
         folder,

@@ -67,7 +67,7 @@ class ReadTold:
         for table in read_batches(at(shard.payload[0]), ROWS):
             keys, there = content_keys(table["text"])
             there &= self.scope.covers(table).to_numpy(zero_copy_only=False)
-            repeat = np.where(there, find(keys, known.keys), -1)
+            repeat = np.where(there, find(keys, known.known), -1)
             first: Any = known.ids.take(pa.array(repeat, mask=repeat < 0))
             own = pc.fill_null(pc.equal(first, ids_of(table)), False)
             yield table.append_column("told.parent", pc.if_else(own, pa.scalar(None, pa.string()), first))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +417,7 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
             "kernels",
             "dedup.repeats",
             "dedup.semantic",
+            *(("filters.quality.bert", "filters.quality.encoder") if use.encoder is not None else ()),
             "pipelines.recipe_parts",
             "pipelines.steps.scope",
             "pipelines.steps.semantic",
@@ -431,7 +433,7 @@ def _encoder_digest(use: SemanticUse) -> list[str]:
     if use.encoder is None:
         return []
     module = importlib.import_module(ENCODERS)
-    return [canonical_json(module.encoder_digests(module.encoder_folder(use.encoder)))]
+    return [canonical_json(module.encoder_digests(module.encoder_folder(use.encoder))), version("torch")]
 
 
 def _given(steps: Steps, folder: Path, files: tuple[Path, ...], partitions: int) -> list[Path]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup.repeats import Repeated
+from dedup.repeats import KnownKeys, Repeated
 from dedup.spans import Cut
 from dedup.substrings import SubstringConfig, anchor_keys, cut, window_keys
 from pipelines.document import DOCUMENT_SCHEMA
@@ -78,8 +78,8 @@ class ReadCut:
             yield with_cuts(table, covered, as_text(found.text), amount, spans_told(found, known, amount))
 
 
-def _keys(path: str) -> NDArray[np.uint64]:
-    return read_table(at(path), ["key"])["key"].to_numpy()
+def _keys(path: str) -> KnownKeys:
+    return KnownKeys.of(read_table(at(path), ["key"])["key"].to_numpy())
 
 
 def spans_told(found: Cut, known: Repeated, amount: NDArray[np.int64]) -> pa.Array[Any]:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.scale.fit import line
 from benchmarks.scale.page import amount, growth, rewritten, told
 from benchmarks.scale.plan import BANDS, MOST_PARTITIONS, Asked, planned
+from pipelines.steps.dedup_components import ONE_TASK
 
 RUN: dict[str, Any] = {
     "seconds": 110.0,
@@ -58,8 +59,9 @@ def test_everything_grows_with_the_tokens() -> None:
     assert plan.pages == 1000 * factor
     assert plan.units == -(-int(10_000_000 * factor) // (64 << 20))
     assert plan.text_bytes == 7_000_000 * factor
-    assert plan.edges == 40 * factor
-    assert plan.driver_edges_bytes == 40 * factor * 64
+    assert plan.edges == ONE_TASK  # more are joined in rounds, where no task holds them all
+    assert plan.driver_edges_bytes == ONE_TASK * 64
+    assert planned(RESULT, Asked(tokens=5e6, price=0.04)).edges == 40 * 10
     assert plan.driver_documents_bytes == 250 * factor * 100
 
 
@@ -85,9 +87,9 @@ def test_shuffles_are_counted_where_they_are() -> None:
     deduplicated = copy.deepcopy(RESULT)
     deduplicated["runs"][0]["steps"]["04-dedup"] = 5.0
     step = next(one for one in planned(deduplicated, Asked(tokens=500_000)).steps if one.name == "04-dedup")
-    buckets = 300 * (1 + BANDS) * 16
-    assert step.shuffle_bytes > buckets + 50 * 10_000 + 5_000  # members carry their text
-    assert step.shuffle_bytes < buckets + 50 * 10_400 + 5_000
+    buckets = 300 * (1 + BANDS) * 29
+    assert step.shuffle_bytes > buckets + 50 * 20_000 + 5_000  # the texts of candidate pairs, each member's twice
+    assert step.shuffle_bytes < buckets + 50 * 20_400 + 5_000
 
 
 def test_the_largest_run_counts_and_others_show_what_is_alone() -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.repeats import REPEATS_SCHEMA, Repeated, repeated
+from dedup.repeats import REPEATS_SCHEMA, KnownKeys, Repeated, repeated
 from dedup.substrings import SubstringConfig, anchor_keys, cut, repeated_spans, window_keys
 from dedup.suffix_array import longest_common_prefixes, suffix_array
 from kernels.strings import TextBatch
@@ -57,11 +57,11 @@ def in_parts(texts: list[str], groups: list[list[int]], ranks: list[int], config
         return [found.filter(pc.equal(found["group"], n)).sort_by("key") for n in range(len(groups))]
 
     anchors = [one["key"].to_numpy() for one in told([anchor_keys(of(g)[0], n, config) for n, g in enumerate(groups)])]
-    windows = told([window_keys(*of(g), n, anchors[n], config) for n, g in enumerate(groups)])
+    windows = told([window_keys(*of(g), n, KnownKeys.of(anchors[n]), config) for n, g in enumerate(groups)])
     left = [""] * len(texts)
     for n, group in enumerate(groups):
         text, names, _ = of(group)
-        found = cut(text, names, anchors[n], Repeated.of(windows[n]), config)
+        found = cut(text, names, KnownKeys.of(anchors[n]), Repeated.of(windows[n]), config)
         for i, one in zip(group, strings(found.text), strict=True):
             left[i] = one
     return left

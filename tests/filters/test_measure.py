@@ -129,7 +129,13 @@ def test_empty_text_is_measured_and_dropped() -> None:
     assert set(signals.to_pylist()[0].values()) == {0.0}
     families = [name for name in filters.families() if filters.family(name).with_reference is None or name == "llama3"]
     signals = filters.measure(pa.array([""]), families)
-    only_too_much = {"dialogue", "encoding", "llama3"}  # an empty text has nothing of what these drop
+    only_too_much = {
+        "dialogue",
+        "encoding",
+        "llama3",
+        "safety",
+        "safety_sentences",
+    }  # an empty text has nothing of what these drop
     for preset in ON_TEXTS:
         assert filters.decide(signals, filters.rules(preset))["keep"].to_pylist() == [preset in only_too_much], preset
 

@@ -199,7 +199,7 @@ def blanked(texts: list[str], uses: list[RuleUse], blank_with: str = "") -> dict
     signals = measure.signals(rows["text"], Filters(families=("safety_sentences", "gopher")))
     for name in signals.column_names:
         rows = rows.append_column(signals.schema.field(name), signals[name])
-    return dict(decide.Decide(Consent(), tuple(rules.resolved(uses)), ("email", "ip"), (), blank_with)(rows))
+    return dict(decide.Decide(Consent(), tuple(rules.resolved(uses)), ("email", "ip"), blank_with=blank_with)(rows))
 
 
 def test_blanked_sentences_are_gone_and_the_ledger_says_where_they_stood() -> None:

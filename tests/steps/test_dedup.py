@@ -190,15 +190,15 @@ def test_snapshot_by_snapshot_with_an_index(tmp_path: Path) -> None:
     asked = recipe(index=str(index), index_add=True)
     done = run(tmp_path / "first", first, index=str(index), index_add=True)
     assert done.account.kept == 10
-    assert dedup.remember(asked, done) == 10
-    assert dedup.remember(asked, done) == 0
+    assert dedup.remember(asked, done, done) == 10
+    assert dedup.remember(asked, done, done) == 0
     later = run(tmp_path / "second", second, index=str(index), index_add=True)
     found = verdicts(later)
     assert [found[row["id"]]["keep"] for row in second] == [False] * 5 + [True] * 5
     for row, known in zip(second[:5], first[5:], strict=True):
         assert found[row["id"]]["reason"] == "indexed-duplicate"
         assert found[row["id"]]["parent"] == known["id"]
-    assert dedup.remember(asked, later) == 5
+    assert dedup.remember(asked, later, later) == 5
     assert len(Index.open(index)) == 15
     # What is in the index itself is no duplicate: a repeated run keeps what it kept.
     assert run(tmp_path / "again", first, index=str(index), index_add=True).account.kept == 10

@@ -26,6 +26,9 @@ _LEAST: Final = 300
 _MOST_JSON: Final = 2_000_000
 """Bytes of a script beyond which it is not read."""
 
+_MOST_BODIES: Final = 1_000
+"""Bodies of a script that are read: each with markup is parsed as a page of its own."""
+
 
 def body(html: NDArray[np.uint8], page: Page, shown: int) -> str:
     """Return the text that a page's JSON-LD has and its markup has not, a paragraph a line; "" where there is none.
@@ -47,7 +50,8 @@ def body(html: NDArray[np.uint8], page: Page, shown: int) -> str:
             graph = json.loads(html[low:high].tobytes().decode("utf-8", "replace"), strict=False)
         except (ValueError, RecursionError):
             continue
-        found |= dict.fromkeys(filter(None, map(_plain, _bodies(graph))))
+        bodies = list(dict.fromkeys(_bodies(graph)))[:_MOST_BODIES]
+        found |= dict.fromkeys(filter(None, map(_plain, bodies)))
     text = "\n".join(found)
     return text if len(text.encode("utf-8", "replace")) >= least else ""
 
