@@ -63,6 +63,15 @@ def test_a_changed_threshold_runs_decisions_and_what_follows(place: Path) -> Non
     assert found.complete
 
 
+def test_steps_on_parts_of_documents_stand_between_those_that_they_are_between(place: Path) -> None:
+    found = planned(dedup_parts=[{"type": "lines"}, {"type": "paragraphs"}])
+    added = [line.step for line in found.lines if line.step not in STEPS]
+    assert [step.partition("-")[2] for step in added] == ["lines", "paragraphs"]
+    lines = {line.step: line for line in found.lines}
+    assert lines[added[0]].records == lines["04-dedup"].kept
+    assert lines[added[0]].exact
+
+
 def test_a_changed_source_runs_that_source_and_what_follows(place: Path) -> None:
     sources = tiny.fields()["sources"]
     sources[1]["license"] = "PSF-2.0"
