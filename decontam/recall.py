@@ -37,7 +37,7 @@ def chosen(index: Index, benchmarks: Sequence[Benchmark], items: int, seed: int 
     for one in sorted(benchmarks, key=lambda one: one.name):
         able = [number for number, name in enumerate(one.items["id"].to_pylist()) if (one.name, name) not in out]
         picked = rng.sample(able, min(each, len(able)))
-        found += [(one.name, item) for item in one.items.take(picked).to_pylist()]
+        found += [(one.name, item) for item in one.items.take(pa.array(picked, pa.int64())).to_pylist()]
     return found
 
 
