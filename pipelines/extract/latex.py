@@ -327,6 +327,9 @@ class _Document:
     def _hold(self, piece: str) -> str:
         if not piece:
             return ""
+        if PARAGRAPH in piece or HELD in piece or HARD in piece:  # a formula around what is held already
+            inner = re.sub(rf"{HELD}(\d+){HELD}", lambda found: self._pieces[int(found[1])], piece)
+            piece = re.sub(rf"[{HARD}{PARAGRAPH}{HELD}]", "", inner)
         self._pieces.append(piece)
         return f"{HELD}{len(self._pieces) - 1}{HELD}"
 
