@@ -63,3 +63,10 @@ def test_false_positives(everything: Index, web: list[str]) -> None:
             f"  {best['benchmark']} {best['item']} {best['score']:.2f} {web[row][best['start'] : best['end']][:90]!r}"
         )
     assert len(hits) <= 0.001 * len(web)
+
+
+def test_nothing_is_planted_of_a_benchmark_that_no_scan_can_find() -> None:
+    sums = Benchmark("sums", pa.table({"id": ["a", "b"], "question": ["1 + 1", "2 + 2"]}))
+    index = Index.build([sums])
+    assert index.not_checkable.num_rows == 2
+    assert chosen(index, [sums], 10) == []
