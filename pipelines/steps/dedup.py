@@ -36,14 +36,13 @@ from pipelines.steps.dedup_candidates import (
     Once,
     ReadWanted,
     Verify,
-    by_key,
     by_left,
     by_node,
     fingerprint_schema,
 )
 from pipelines.steps.dedup_clusters import MEMBERS_SCHEMA, MEMBERS_SORT, VERDICTS_SCHEMA, Decide, ReadMembers
 from pipelines.steps.dedup_components import label, shards_of
-from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id, partition_shards
+from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id, by_key, partition_shards
 from pipelines.storage import at, read_batches, read_table
 
 STEP = "04-dedup"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.document import id_bits
 from pipelines.engines.plan import Shard, Tables
+from pipelines.steps.step import partitions_of_hash
 from pipelines.storage import at, read_batches, read_table
 
 BAND, SAME_TEXT, SAME_URL = 0, 1, 2
@@ -271,19 +272,14 @@ class Verify:
         return {"edges": edges}
 
 
-def by_key(table: pa.Table, partitions: int) -> pa.Array:
-    """Partition rows by a 64-bit hash."""
-    return _partition(table["key"], partitions)
-
-
 def by_node(table: pa.Table, partitions: int) -> pa.Array:
     """Partition rows by a node: as documents are by their ids."""
-    return _partition(table["node"], partitions)
+    return partitions_of_hash(table["node"], partitions)
 
 
 def by_left(table: pa.Table, partitions: int) -> pa.Array:
     """Partition rows by the left node: as documents are by their ids."""
-    return _partition(table["left"], partitions)
+    return partitions_of_hash(table["left"], partitions)
 
 
 def spread(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -291,11 +287,6 @@ def spread(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers = (numbers ^ numbers >> np.uint64(shift)) * np.uint64(factor)
     return numbers ^ numbers >> np.uint64(31)
-
-
-def _partition(column: pa.ChunkedArray, partitions: int) -> pa.Array:
-    top = column.to_numpy() >> np.uint64(32)
-    return pa.array((top * np.uint64(partitions) >> np.uint64(32)).astype(np.int32))
 
 
 def _hashed(column: pa.ChunkedArray) -> NDArray[np.uint64]:

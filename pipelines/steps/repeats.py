@@ -6,18 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from dedup.repeats import REPEATS_SCHEMA, repeated
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
-from pipelines.steps.step import As, ReadParts, Steps, partition_shards
-
-
-def by_key(table: pa.Table, partitions: int) -> pa.Array:
-    """Partition rows by a 64-bit hash."""
-    top = table["key"].to_numpy() >> np.uint64(32)
-    return pa.array((top * np.uint64(partitions) >> np.uint64(32)).astype(np.int32))
+from pipelines.steps.step import As, ReadParts, Steps, by_key, partition_shards
 
 
 def by_group(table: pa.Table, partitions: int) -> pa.Array:

@@ -23,9 +23,8 @@ from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe_parts import RepositoriesUse
 from pipelines.report.evidence import fields
-from pipelines.steps.repeats import by_key
 from pipelines.steps.scope import ABOUT, ROWS, Scope
-from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, Steps, partition_shards
+from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, Steps, by_key, partition_shards
 from pipelines.storage import at, read_batches, read_table, write_parquet
 
 STEP = "04-repositories"

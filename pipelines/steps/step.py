@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.document import canonical_json, partitions_of
@@ -316,6 +317,17 @@ def _tidy(folder: Path, done: Body) -> None:
 def by_id(table: pa.Table, partitions: int) -> pa.Array:
     """Partition rows by their id."""
     return partitions_of(table["id"], partitions)
+
+
+def by_key(table: pa.Table, partitions: int) -> pa.Array:
+    """Partition rows by a 64-bit hash."""
+    return partitions_of_hash(table["key"], partitions)
+
+
+def partitions_of_hash(column: pa.ChunkedArray, partitions: int) -> pa.Array:
+    """Return the partition of each 64-bit hash, by its upper half: rising with the hash."""
+    top = column.to_numpy() >> np.uint64(32)
+    return pa.array((top * np.uint64(partitions) >> np.uint64(32)).astype(np.int32))
 
 
 @dataclass(frozen=True)
