@@ -225,7 +225,7 @@ def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
 
     from pipelines.storage import read_json
 
-    table = Table("stage", "source", "tokens", "target", "realised", "epochs", box=None)
+    table = Table("stage", "entry", "tokens", "target", "realised", "epochs", "cap", "worth", box=None)
     for stage in described["stages"]:
         manifest = read_json(folder / "mixture" / stage / "manifest.json")
         for source, tokens in manifest["tokens"].items():
@@ -236,6 +236,9 @@ def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
                 f"{manifest['target_weights'][source]:.3f}",
                 f"{manifest['realised_weights'][source]:.3f}",
                 f"{manifest['epochs'][source]:.2f}",
+                f"{manifest['epoch_caps'][source]:g}",
+                # What repeated tokens are worth in tokens that are not (2305.16264).
+                f"{manifest['effective_tokens'][source]:,}",
             )
     out = Console(highlight=False)
     out.print(table)

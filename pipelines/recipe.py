@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -23,6 +22,7 @@ from pipelines.document import canonical_json
 from pipelines.engines.plan import Hints
 from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile, check_train
+from pipelines.recipe_mix import StageMix as StageMix
 from pipelines.recipe_parts import PartUse
 from pipelines.sources import SourceConfig
 from pipelines.training_consent import NOTED, OWN_TOKEN, expand
@@ -294,35 +294,6 @@ class Heldout(Part):
     """Documents set aside for evaluation, chosen by id, never in a training stage."""
 
     fraction: float = Field(default=0.01, ge=0, le=0.5)
-
-
-class StageMix(Part):
-    """One training stage's mixture: shares of tokens per source, and how many tokens in all.
-
-    `epochs` caps how often a source may be repeated (2305.16264: about four repetitions cost little).
-    """
-
-    weights: Mapping[str, Share]
-    tokens: int = Field(gt=0)
-    epochs: float | Mapping[str, float] = 4.0
-
-    @field_validator("weights")
-    @classmethod
-    def _sum(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
-        if not weights:
-            raise ValueError("no weights: name at least one source with its share of tokens")
-        total = sum(weights.values())
-        if abs(total - 1) > 1e-6:
-            scaled = ", ".join(f"{name}: {share / total:.4g}" for name, share in weights.items()) if total else ""
-            raise ValueError(
-                f"weights sum to {total:.6g}, expected 1"
-                + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
-            )
-        return weights
-
-    def cap(self, source: str) -> float:
-        """Return the epoch cap of a source."""
-        return self.epochs if isinstance(self.epochs, int | float) else self.epochs.get(source, 4.0)
 
 
 class Resources(Part):

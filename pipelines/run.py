@@ -124,7 +124,19 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
 def flow(run: Run) -> Made:
     """Run, or in a dry run plan, all steps from the sources to the mixture."""
     from pipelines import datatrove_blocks, rules
-    from pipelines.steps import blocks, collect, decide, decontaminate, dedup, extract, measure, mix, parts, tokenize
+    from pipelines.steps import (
+        blocks,
+        collect,
+        decide,
+        decontaminate,
+        dedup,
+        extract,
+        measure,
+        mix,
+        parts,
+        select,
+        tokenize,
+    )
     from pipelines.thresholds import References
 
     recipe, steps = run.recipe, run.steps
@@ -147,13 +159,14 @@ def flow(run: Run) -> Made:
     for use in parts.after(recipe.dedup_parts):
         deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated, recipe.partitions))
-    first = next(iter(recipe.stages.values()))
+    if (selected := select.run(steps, recipe.stages, clean, [measured])) is not None:
+        run.note(selected)
+    name, first = next(iter(recipe.stages.items()))
+    weights = select.weights_by_source(first, name, selected)
     settings = recipe.tokenizer
-    trained = run.note(
-        tokenize.train(steps, clean, first.weights, settings.vocab_size, settings.sample_bytes, recipe.seed)
-    )
+    trained = run.note(tokenize.train(steps, clean, weights, settings.vocab_size, settings.sample_bytes, recipe.seed))
     tokenized = run.note(tokenize.run(steps, clean, trained))
-    mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
+    mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized, selected))
     return Made(trained, mixed, collect.run(steps, run.finished), near, clean)
 
 
