@@ -179,10 +179,10 @@ def _weights(stage: Stage) -> str:
     table = _table(["entry", "target", "realised", "tokens", "epochs", "cap", "worth"], rows)
     lines = ["Weights are shares of tokens. A row's `weight` is how often the stage takes the document.", table]
     if furthest := stage.furthest:
-        near = f"at most {abs(furthest.short or 0):,} tokens from its target"
+        near = f"at most {abs(furthest.short):,} tokens from its target" if furthest.short else "met to the token"
         packed = f" (a packed sequence has {stage.packed:,})" if stage.packed else ""
         lines.append(
-            f"Every entry is {near}{packed}. `worth` is what the tokens count for where some are repeated "
+            f"Every share is {near}{packed}. `worth` is what the tokens count for where some are repeated "
             "(2305.16264: U + U·R*(1 - e^(-R/R*)), R* = 15.39)."
         )
     if selecting := [one for one in stage.shares if one.selects]:

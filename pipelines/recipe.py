@@ -351,9 +351,8 @@ class Recipe(Part):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the resolved recipe as canonical JSON, without `resources`, which say only where work runs."""
-        said = {name: value for name, value in self.resolved().items() if name != "resources"}
-        return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+        """SHA-256 of the resolved recipe, see `recipe_digest`."""
+        return recipe_digest(self.resolved())
 
     def with_tokens(self, source: SourceConfig) -> SourceConfig:
         """Return a source that also looks up the tokens for training that only this recipe names."""
@@ -372,6 +371,12 @@ class Recipe(Part):
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as JSON-able values."""
         return self.model_dump(mode="json")
+
+
+def recipe_digest(resolved: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a resolved recipe as canonical JSON; `resources` say only where work runs, and are out."""
+    said = {name: value for name, value in resolved.items() if name != "resources"}
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
 
 
 def load(file: Path, overrides: Sequence[str] = ()) -> Recipe:

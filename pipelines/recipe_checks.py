@@ -36,7 +36,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_dedup(recipe, place),
         *_parts(recipe, place),
         *_benchmarks(recipe, place),
-        *_stages(recipe, place),
+        *stage_problems(recipe, place),
         *_paths(recipe, place),
     ]
 
@@ -351,13 +351,17 @@ def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
     return found
 
 
-def _stages(recipe: Recipe, place: Place) -> list[str]:
+def stage_problems(recipe: Recipe, place: Place, measured: set[str] | None = None) -> list[str]:
+    """Return one line for each source, signal or language of the stages that is not there.
+
+    `measured` are the signals that there are; what the recipe's families give where None.
+    """
     names = [source.name for source in recipe.sources]
     found: list[str] = []
     for stage, mix in recipe.stages.items():
         if stage == "heldout":
             found.append(f"{place('stages', stage)}: the name is taken by the documents set aside; choose another")
-        found += _entries(recipe, stage, mix, place)
+        found += _entries(recipe, stage, mix, place, measured)
         if not mix.entries:
             way = "weights" if mix.weights else "schedule"
             for name in mix.shares():
@@ -367,11 +371,12 @@ def _stages(recipe: Recipe, place: Place) -> list[str]:
     return found
 
 
-def _entries(recipe: Recipe, stage: str, mix: StageMix, place: Place) -> list[str]:
+def _entries(recipe: Recipe, stage: str, mix: StageMix, place: Place, measured: set[str] | None) -> list[str]:
     from filters.language_codes import code
 
     names = [source.name for source in recipe.sources]
-    measured = {*_measured(recipe), *_counts_of_lines(recipe.filters.rules)} if mix.entries else set[str]()
+    if measured is None:
+        measured = {*_measured(recipe), *_counts_of_lines(recipe.filters.rules)} if mix.entries else set()
     found: list[str] = []
     for index, entry in enumerate(mix.entries):
         where = place("stages", stage, "entries", index)

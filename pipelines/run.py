@@ -212,7 +212,7 @@ def _build(run: Run) -> Path:
     remove(options.out / "ledger")
     remove_file(options.out / RUN)
     made = flow(run)
-    before = _token_manifests(options.out)
+    before = token_manifests(options.out)
     stages = mix.publish(options.out, recipe, made.mixed, made.trained, made.clean.facts.get("certificate"))
     set_aside_training(options.out, before)
     for entry in made.ledger.outputs["ledger"]:
@@ -224,12 +224,12 @@ def _build(run: Run) -> Path:
             "created": created,
             "recipe": _with_rules(run),
             "recipe_digest": recipe.digest,
-            "versions": _versions(),
+            "versions": versions(),
             "inputs": run.inputs,
-            "steps": [_described(one, options.out) for one in run.finished],
-            "ledger": _relative(made.ledger.folder, options.out),
+            "steps": [described(one, options.out) for one in run.finished],
+            "ledger": relative(made.ledger.folder, options.out),
             "stages": stages,
-            "crawl": {name: _relative(folder, options.out) for name, folder in run.crawls.items()},
+            "crawl": {name: relative(folder, options.out) for name, folder in run.crawls.items()},
             "store": None if options.store is None else str(options.store),
         },
     )
@@ -239,7 +239,8 @@ def _build(run: Run) -> Path:
     return options.out
 
 
-def _token_manifests(out: Path) -> dict[str, str]:
+def token_manifests(out: Path) -> dict[str, str]:
+    """Return the SHA-256 of each stage's token manifest."""
     manifests = [stage / "manifest.json" for stage in children(out / "tokens")]
     return {path.parent.name: sha256(path) for path in manifests if exists(path)}
 
@@ -250,7 +251,7 @@ def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
     A training cannot go on with another mixture, so a rebuilt run starts a new one. Returns the new place, None where
     nothing had to move.
     """
-    if is_remote(out) or not before or _token_manifests(out) == before or not (out / "train").is_dir():
+    if is_remote(out) or not before or token_manifests(out) == before or not (out / "train").is_dir():
         return None
     name = digest_of(canonical_json(dict(before)).encode())
     place = next(
@@ -268,23 +269,26 @@ def _with_rules(run: Run) -> dict[str, Any]:
     return resolved
 
 
-def _described(done: Finished, out: Path) -> dict[str, Any]:
+def described(done: Finished, out: Path) -> dict[str, Any]:
+    """Return what run.json says of a step."""
     return {
         "name": done.name,
         "digest": done.digest,
-        "folder": _relative(done.folder, out),
+        "folder": relative(done.folder, out),
         **done.account.as_dict(),
         "seconds": done.seconds,
         "reused": done.reused,
     }
 
 
-def _relative(path: Path, base: Path) -> str:
+def relative(path: Path, base: Path) -> str:
+    """Return a path below a folder as it is from there; any other as it is from anywhere."""
     path, base = path.resolve(), base.resolve()
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions that run.json names."""
     return {
         "pomona": importlib.metadata.version("pomona"),
         "python": platform.python_version(),

@@ -77,8 +77,12 @@ def render(facts: Facts) -> str:
         for source, kind, *_ in sorted(stage.groups):
             kinds.setdefault(kind, colours.get(source, COLOURS - 1))
         # An entry wears the colour of the source of its name, else one of its own.
-        for at, one in enumerate(stage.shares):
-            entries[stage.name, one.name] = colours.get(one.name, at % COLOURS)
+        free = [at for at in range(COLOURS) if at not in {colours.get(one.name) for one in stage.shares}] or [
+            COLOURS - 1
+        ]
+        for at, one in enumerate(one for one in stage.shares if one.name not in colours):
+            entries[stage.name, one.name] = free[at % len(free)]
+        entries |= {(stage.name, one.name): colours[one.name] for one in stage.shares if one.name in colours}
     for at, kind in enumerate(sorted({kind for signal in facts.signals.numbers for kind in signal.lanes})):
         kinds.setdefault(kind, min(at, COLOURS - 1))
     return (

@@ -296,10 +296,12 @@ def publish(
     mixed: Finished,
     trained: Finished,
     certificate: Mapping[str, Any] | None = None,
+    digest: str | None = None,
 ) -> list[str]:
     """Lay the mixture out in the run folder with a manifest for each stage; return the stages' names.
 
-    `certificate` says how the documents were checked against benchmarks, and stands in every manifest.
+    `certificate` says how the documents were checked against benchmarks, and stands in every
+    manifest; `digest` is the recipe's where that is not read whole.
 
     Files are hard links to the step's where the file system has them, else copies.
     """
@@ -327,7 +329,7 @@ def publish(
         manifest = {
             "stage": stage,
             "purpose": "evaluation" if stage == HELDOUT else "training",
-            "recipe": {"name": recipe.name, "digest": recipe.digest},
+            "recipe": {"name": recipe.name, "digest": digest or recipe.digest},
             "shards": shards,
             **facts,
             "total_tokens": sum(facts["tokens"].values()),
