@@ -52,7 +52,8 @@ def write(run: Path) -> list[Path]:
         schema = read_schema(shards[0]) if shards else pa.schema([])
         path = place / README
         write_bytes(path, readme(folder, stage, told, schema).encode())
-        description = croissant.describe(folder, stage, summary(folder, stage), schema, date, list(made(folder)))
+        how = [*made(folder), f"Decontamination: {_decontamination(folder, stage)}"]
+        description = croissant.describe(folder, stage, summary(folder, stage), schema, date, how)
         written += [path, croissant.write(place, description)]
     return written
 
@@ -208,7 +209,17 @@ def _weights(stage: Stage) -> str:
 
 def _licenses(stage: Stage) -> str:
     note = "Every row names its own licence in `license` (SPDX); the terms of each text are its publisher's."
-    return f"{note}\n\n{_grouped('licence', stage.by('license'), 'none stated')}"
+    by_source: dict[tuple[str, str], list[float]] = {}
+    for (source, _, _, license_), (documents, tokens) in stage.groups.items():
+        sums = by_source.setdefault((source, license_), [0, 0.0])
+        sums[0], sums[1] = sums[0] + documents, sums[1] + tokens
+    ranked = sorted(by_source.items(), key=lambda item: (item[0][0], -item[1][1], item[0][1]))
+    rows = [
+        [_text(source), _text(license_) or "none stated", f"{round(documents):,}", f"{round(tokens):,}"]
+        for (source, license_), (documents, tokens) in ranked
+    ]
+    by_licence = _grouped("licence", stage.by("license"), "none stated")
+    return f"{note}\n\n{by_licence}\n\n{_table(['source', 'licence', 'documents', 'tokens'], rows)}"
 
 
 def _consent(run: RunFolder, told: Consent) -> str:
@@ -224,6 +235,15 @@ def _consent(run: RunFolder, told: Consent) -> str:
     ]
     rows = [[_text(name), f"{records:,}"] for name, records in sorted(refused.items())]
     lines.append(_table(["refused", "records"], rows) if rows else "none.")
+    if told.robots:
+        allowed = sorted(told.robots.items(), key=lambda item: (item[0][0], -item[1], item[0][1]))
+        lines.append("By source, the robots rule that allowed its documents:")
+        lines.append(
+            _table(
+                ["source", "rule", "documents"],
+                [[_text(key[0]), _text(key[1]), f"{records:,}"] for key, records in allowed],
+            )
+        )
     if told.reservations:
         kept = sorted(told.reservations.items(), key=lambda item: (-item[1], item[0]))
         lines.append("Reservations and robots tags that kept documents carry:")

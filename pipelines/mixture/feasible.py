@@ -74,24 +74,29 @@ def apportioned(shares: Mapping[str, float], total: int) -> dict[str, int]:
 def demanded(mix: StageMix, tokens: int | None = None) -> Demand:
     """Return what a stage takes of each entry, phase by phase, for its budget or another."""
     phases = mix.phases()
-    lengths = apportioned({str(number): length for number, (length, _) in enumerate(phases)}, tokens or mix.tokens)
+    whole = mix.tokens if tokens is None else tokens
+    lengths = apportioned({str(number): length for number, (length, _) in enumerate(phases)}, whole)
     return Demand(tuple(apportioned(shares, lengths[str(number)]) for number, (_, shares) in enumerate(phases)))
 
 
 def largest_budget(mix: StageMix, most: Mapping[str, int]) -> int:
-    """Return the largest budget for which these weights ask nobody for more than `most`; 0 where there is none."""
-    limits = [most[name] / share for name, share in mix.shares().items() if share > 0]
-    budget = min(int(min(limits)) + 1, mix.tokens)
-    # Rounding to whole tokens moves a demand by less than one token a phase.
-    for _ in range(8 * len(mix.phases()) + 8):
-        if budget < 1:
-            return 0
+    """Return a budget for which these weights ask nobody for more than `most`, while one token more would; or 0."""
+    asked = [(name, share) for name, share in mix.shares().items() if share > 0]
+
+    def fits(budget: int) -> bool:
         totals = demanded(mix, budget).totals
-        if all(totals[name] <= most[name] for name in totals):
-            return budget
-        over = max((totals[name] - most[name]) / share for name, share in mix.shares().items() if share > 0)
-        budget -= max(1, int(over / 2))
-    return 0
+        return all(totals[name] <= most[name] for name, _ in asked)
+
+    # Rounding to whole tokens moves a demand by less than a token a phase.
+    slack = len(mix.phases())
+    above = min(min(int((most[name] + slack) / share) + 1 for name, share in asked), mix.tokens)
+    if fits(above):
+        return above
+    fitting = 0
+    while above - fitting > 1:
+        middle = (fitting + above) // 2
+        fitting, above = (middle, above) if fits(middle) else (fitting, middle)
+    return fitting
 
 
 def fill(wanted: Mapping[str, int], most: Mapping[str, int]) -> dict[str, float] | None:
