@@ -24,6 +24,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe_parts import BloomUse
+from pipelines.steps.beside import Beside
 from pipelines.steps.scope import ROWS, Scope, as_text, with_cuts
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
@@ -129,11 +130,11 @@ class ReadSwept:
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield documents with the columns that `Apply` reads."""
-        listing = read_table(at(shard.payload[1])).combine_chunks()
+        listing = Beside(read_table(at(shard.payload[1])))
         for table in read_batches(at(shard.payload[0]), ROWS):
             covered = self.scope.covers(table)
             some = table.filter(covered).combine_chunks()
-            told = listing.take(pc.index_in(some["id"], value_set=listing["id"]).combine_chunks()).combine_chunks()
+            told = listing.take(some["id"]).combine_chunks()
             found = units(some["text"], NO_LINE)
             gone = told["lines"].combine_chunks() if told.num_rows else pa.array([], pa.list_(pa.int64()))
             dropped = np.zeros(len(found.row), np.bool_)
@@ -143,9 +144,9 @@ class ReadSwept:
             evidence = self._told(told, amount, np.diff(found.found.offsets))
             text = as_text(without(Marked(found, dropped, found.place)))
             joined = with_cuts(table, covered, text, amount, evidence)
-            place = pc.index_in(table["id"], value_set=listing["id"])
+            whole = listing.take(table["id"])
             for name in ("drop", "seen", "grams"):
-                joined = joined.append_column(f"told.{name}", listing[name].take(place))
+                joined = joined.append_column(f"told.{name}", whole[name])
             yield joined
 
     def _told(self, told: pa.Table, amount: Any, lines: Any) -> pa.Array[Any]:
@@ -253,6 +254,7 @@ def run(steps: Steps, use: BloomUse, documents: Finished) -> Finished:
             "dedup.bloom",
             "dedup.lines",
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.bloom",
             "pipelines.steps.scope",
         ),

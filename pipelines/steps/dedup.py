@@ -21,6 +21,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe import Dedup, Recipe
+from pipelines.steps.beside import Beside
 from pipelines.steps.dedup_candidates import (
     BUCKETS_SCHEMA,
     CANDIDATES_SCHEMA,
@@ -87,14 +88,13 @@ class ReadDocuments:
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of `DOCUMENT_COLUMNS`, and `quality`."""
         paths = [at(path) for path in shard.payload]
-        measured = read_table(paths[1], ["id", self.signal]) if self.signal else None
-        known = read_table(paths[-1], ["id"])["id"].combine_chunks() if self.indexed else None
+        measured = Beside(read_table(paths[1], ["id", self.signal])) if self.signal else None
+        known = Beside(read_table(paths[-1], ["id"])) if self.indexed else None
         for table in read_batches(paths[0], 4096, list(DOCUMENT_COLUMNS)):
             if known is not None:
-                table = table.filter(pc.invert(pc.is_in(table["id"], value_set=known)))
+                table = table.filter(pc.invert(known.holds(table["id"])))
             if measured is not None:
-                rows = pc.index_in(table["id"], value_set=measured["id"]).combine_chunks()
-                table = table.append_column("quality", measured[self.signal].take(rows).cast(pa.float64()))
+                table = table.append_column("quality", measured.take(table["id"])[self.signal].cast(pa.float64()))
             yield table
 
 
@@ -130,9 +130,10 @@ class ReadJudged:
         """Yield tables of DOCUMENT_SCHEMA and the verdicts' columns."""
         documents, listing = at(shard.payload[0]), read_table(at(shard.payload[1]))
         if len(shard.payload) > 2:
-            listing = pa.concat_tables([listing, _of_index(read_table(at(shard.payload[2])))])
+            listing = pa.concat_tables([listing, _of_index(read_table(at(shard.payload[2])))]).sort_by("id")
+        beside = Beside(listing)
         for table in read_batches(documents, 4096):
-            told = listing.take(pc.index_in(table["id"], value_set=listing["id"]).combine_chunks())
+            told = beside.take(table["id"])
             keep = pc.fill_null(told["keep"], True)
             columns = [pc.coalesce(told["cluster"], table["id"]), told["parent"], told["parent_uri"]]
             columns += [told["similarity"], pc.fill_null(told["method"], ""), keep]
@@ -210,6 +211,7 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
         code=(
             "kernels",
             "dedup",
+            "pipelines.steps.beside",
             "pipelines.steps.dedup",
             "pipelines.steps.dedup_candidates",
             "pipelines.steps.dedup_clusters",
@@ -243,9 +245,9 @@ def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
     index = Index.open(settings.index, config) if present else Index.create(settings.index, config)
     before = len(index)
     for path, end in zip(done.parts("documents"), left.parts("documents"), strict=True):
-        kept = read_table(end, ["id"])["id"].combine_chunks()
+        kept = Beside(read_table(end, ["id"]))
         for table in read_batches(path, 65_536, ["id", "text"]):
-            index.add(table.filter(pc.is_in(table["id"], value_set=kept)))
+            index.add(table.filter(kept.holds(table["id"])))
     return len(index) - before
 
 

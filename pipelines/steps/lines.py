@@ -21,8 +21,9 @@ from dedup.repeats import Repeated
 from pipelines.document import DOCUMENT_SCHEMA, id_bits
 from pipelines.engines.plan import Output, Plan, Shard
 from pipelines.recipe_parts import LinesUse
+from pipelines.steps.beside import ids_of
 from pipelines.steps.repeats import told
-from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, ids_of, listed, with_cuts
+from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, listed, with_cuts
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table
 
@@ -132,6 +133,7 @@ def run(steps: Steps, use: LinesUse, documents: Finished) -> Finished:
             "dedup.lines",
             "dedup.repeats",
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.lines",
             "pipelines.steps.repeats",
             "pipelines.steps.scope",

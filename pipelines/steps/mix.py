@@ -18,6 +18,7 @@ from pipelines.document import id_bits
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe import Recipe, StageMix
+from pipelines.steps.beside import Beside
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
     Body,
@@ -107,14 +108,15 @@ class ReadChosen:
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of documents."""
-        listing = read_table(at(shard.payload[1]))
+        listing = Beside(read_table(at(shard.payload[1])))
         columns = ["id", "uri", "source", "kind", "language", "license", "text"]
         for table in read_batches(at(shard.payload[0]), 4096, columns):
-            found = pc.index_in(table["id"], value_set=listing["id"]).combine_chunks()
+            found = listing.rows(table["id"])
             if found.null_count:  # its encoding failed, and the ledger of that step says why
                 table, found = table.filter(pc.is_valid(found)), found.drop_null()
-            for name in listing.column_names[1:]:
-                table = table.append_column(name, listing[name].take(found))
+            told = listing.table.take(found)
+            for name in told.column_names[1:]:
+                table = table.append_column(name, told[name])
             yield table
 
 
@@ -196,7 +198,7 @@ def run(steps: Steps, recipe: Recipe, documents: Finished, trained: Finished, to
 
     return steps.perform(
         step,
-        code=("pipelines.mixture", "pipelines.steps.mix", "pipelines.steps.token_shards"),
+        code=("pipelines.mixture", "pipelines.steps.beside", "pipelines.steps.mix", "pipelines.steps.token_shards"),
         parameters={
             "seed": recipe.seed,
             "heldout": recipe.heldout.model_dump(),

@@ -61,11 +61,6 @@ class Scope:
             yield inside.combine_chunks()
 
 
-def ids_of(table: pa.Table) -> pa.Array[Any]:
-    """Return the ids of a table as one array."""
-    return pa.array([], pa.string()) if not table.num_rows else table["id"].combine_chunks().cast(pa.string())
-
-
 def as_text(batch: TextBatch) -> pa.Array[Any]:
     """Return texts as an Arrow column, without copying them."""
     offsets = batch.offsets
