@@ -260,6 +260,11 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
                 f"{place('dedup', 'index')}: an index stores neither texts nor URLs; leave out url and "
                 "edit_similarity, or the index"
             )
+        elif asked.index is not None and asked.within == "source":
+            found.append(
+                f"{place('dedup', 'index')}: an index does not know its documents' sources, so that 'within: source' "
+                "would drop copies across sources; leave out within, or give each source a run and an index of its own"
+            )
         elif asked.index is not None and ((asked.index / MANIFEST).exists() or not asked.index_add):
             Index.open(asked.index, config)
     except IndexRefusedError as error:

@@ -1,4 +1,4 @@
-"""Rows beside documents: what another file says of the same ids, found batch by batch without hashing all of it anew."""
+"""Rows beside documents: what another file says of the same ids, found without hashing it anew for each batch."""
 
 from __future__ import annotations
 

@@ -43,7 +43,18 @@ from pipelines.steps.dedup_candidates import (
 )
 from pipelines.steps.dedup_clusters import MEMBERS_SCHEMA, MEMBERS_SORT, VERDICTS_SCHEMA, Decide, ReadMembers
 from pipelines.steps.dedup_components import label, shards_of
-from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id, by_key, partition_shards
+from pipelines.steps.step import (
+    LEDGER_OUTPUT,
+    As,
+    Body,
+    Finished,
+    ReadParts,
+    RunFailed,
+    Steps,
+    by_id,
+    by_key,
+    partition_shards,
+)
 from pipelines.storage import at, read_batches, read_table
 
 STEP = "04-dedup"
@@ -103,23 +114,23 @@ class Recall:
     """Asks an index which documents it has; a document that is in it itself is none of them."""
 
     folder: str
-    digest: str | None
+    state: Any
     protect: tuple[str, ...] = ()
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the documents that are like an indexed one; those of protected sources are not asked about."""
         guarded = pc.is_in(table["source"].cast(pa.string()), value_set=pa.array(self.protect, pa.string()))
         asked = table.filter(pc.invert(guarded)).select(["id", "text"])
-        found = _index(self.folder, self.digest).matches(asked)
+        found = _index(self.folder, self.state).matches(asked)
         return {"indexed": found.select(INDEXED_SCHEMA.names).cast(INDEXED_SCHEMA)}
 
 
 @cache
-def _index(folder: str, digest: str | None) -> Any:
-    """Open an index once in each worker; in another state, told by its digest, it is another index."""
+def _index(folder: str, state: Any) -> Any:
+    """Open an index once in each worker, as it was in a state: what is added meanwhile does not count."""
     from dedup import Index
 
-    return Index.open(folder)
+    return Index.open(folder, state=state)
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,12 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
     config = configured(settings)
     partitions = recipe.partitions
     signal = settings.quality
+    state: Any = None
+    if settings.index is not None:
+        from dedup import Index
+
+        # What this very input put there does not count: a repeated run is the same step, or at least the same bytes.
+        state = Index.state_before(settings.index, decided.digest, config)
 
     def body(folder: Path, _: str) -> Body:
         documents = decided.parts("documents")
@@ -193,7 +210,7 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
             inputs.append(measured.parts("signals"))
         known: list[Path] | None = None
         if settings.index is not None:
-            known = _recalled(steps, folder, documents, settings.index, settings.protect)
+            known = _recalled(steps, folder, documents, settings.index, state, settings.protect)
             inputs.append(known)
         fingerprints = _made(steps, folder, inputs, recipe, config)
         edges, labels, scrap = verified_edges(steps, folder, documents, fingerprints, config, partitions)
@@ -203,6 +220,8 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
         done = steps.run_plan(Plan(STEP, shards, ReadJudged(), Apply(), outputs, conserve=("ledger",)), folder)
         done.outputs["verdicts"] = listings[1]
         done.facts = {"candidates": scrap[0], "edges": scrap[1], "links": scrap[2]}
+        if state is not None:
+            done.facts["index"] = {"of": decided.digest, "state": state.model_dump()}
         done.scrap = (*scrap[3], "fingerprints", "candidates", "links", "wanted", "edges", "matches", "indexed")
         return done
 
@@ -221,7 +240,7 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
             **config.model_dump(mode="json"),
             "partitions": partitions,
             "recipe": settings.model_dump(mode="json", exclude={"index", "index_add"}),
-            "index": None if settings.index is None else _index_digest(settings.index),
+            "index": None if state is None else state.digest,
         },
         inputs=[decided.digest] + ([measured.digest] if signal is not None and measured is not None else []),
         body=body,
@@ -232,10 +251,11 @@ def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
     """Add what a run keeps to the recipe's index, with the texts that this step kept; returns how many are new in it.
 
     `left` is the last step that drops documents: what it keeps of these. Later steps may have cut the texts.
-    Repeating it changes nothing. The index is made where there is none.
+    Repeating it changes nothing. The index is made where there is none. It is written down there first which input
+    this is and in which state the index was asked of it, so that a repeated run asks it in that state.
     """
     from dedup import Index
-    from dedup.segments import MANIFEST
+    from dedup.segments import MANIFEST, State
 
     settings = recipe.dedup
     if settings.index is None or not settings.index_add:
@@ -244,6 +264,7 @@ def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
     config = configured(settings)
     index = Index.open(settings.index, config) if present else Index.create(settings.index, config)
     before = len(index)
+    index.note(done.facts["index"]["of"], State.model_validate(done.facts["index"]["state"]))
     for path, end in zip(done.parts("documents"), left.parts("documents"), strict=True):
         kept = Beside(read_table(end, ["id"]))
         for table in read_batches(path, 65_536, ["id", "text"]):
@@ -251,27 +272,25 @@ def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
     return len(index) - before
 
 
-def _index_digest(folder: Path) -> str | None:
-    from dedup import Index
-    from dedup.segments import MANIFEST
+def _recalled(
+    steps: Steps, folder: Path, documents: list[Path], index: Path, state: Any, protect: tuple[str, ...]
+) -> list[Path]:
+    """Ask the index in a state about every document, part by part."""
+    from dedup import Index, IndexRefusedError
 
-    return Index.open(folder).digest if (folder / MANIFEST).exists() else None
-
-
-def _recalled(steps: Steps, folder: Path, documents: list[Path], index: Path, protect: tuple[str, ...]) -> list[Path]:
-    """Ask the index about every document, part by part."""
-    from dedup.segments import MANIFEST
-
-    if not (index / MANIFEST).exists():  # the first snapshot: nothing is known yet
-        reader: Any = ReadNothing()
-    else:
+    reader: Any = ReadNothing()
+    if state.segments:  # else this is the first snapshot: nothing is known yet
         reader = ReadParts(("id", "source", "text"), 16_384)
+        try:
+            Index.open(index, state=state)
+        except IndexRefusedError as error:
+            raise RunFailed(f"step {STEP}: {error}") from error
     found = steps.run(
         Plan(
             f"{STEP} indexed",
             partition_shards([documents]),
             reader,
-            Recall(str(index), _index_digest(index), protect),
+            Recall(str(index), state, protect),
             {"indexed": Output(INDEXED_SCHEMA)},
         ),
         folder,
