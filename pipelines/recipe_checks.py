@@ -238,7 +238,7 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
     from dedup import Index
     from dedup.config import PRESETS
     from dedup.segments import MANIFEST, IndexRefusedError
-    from pipelines.steps.dedup import configured
+    from pipelines.steps.dedup_index import configured
 
     asked = recipe.dedup
     if asked.preset not in PRESETS:
@@ -302,7 +302,7 @@ def _parts(recipe: Recipe, place: Place) -> list[str]:
 
 
 def _semantic(recipe: Recipe, use: SemanticUse, where: str) -> list[str]:
-    from pipelines.steps.semantic import ENCODERS
+    from pipelines.steps.semantic_vectors import ENCODERS
 
     found = [f"{where}.embeddings: {path}: no such file" for path in use.embeddings if not path.is_file()]
     measured = _measured(recipe)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Beside", "ids_of"]
+__all__ = ["Beside", "ids_of", "with_told"]
 
 
 class Beside:
@@ -45,6 +45,13 @@ class Beside:
 
     def _id(self, row: int) -> str:
         return self._ids[row].as_py()
+
+
+def with_told(documents: pa.Table, told: pa.Table) -> pa.Table:
+    """Append what is told of each document, its columns but the first (what it was found by), as `told.<name>`."""
+    for name in told.column_names[1:]:
+        documents = documents.append_column(f"told.{name}", told[name])
+    return documents
 
 
 def ids_of(table: pa.Table) -> pa.Array[Any]:

@@ -24,7 +24,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe_parts import BloomUse
-from pipelines.steps.beside import Beside
+from pipelines.steps.beside import Beside, with_told
 from pipelines.steps.scope import ROWS, Scope, as_text, with_cuts
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
@@ -36,6 +36,7 @@ from pipelines.steps.step import (
     by_id,
     partition_shards,
 )
+from pipelines.steps.sums import greatest
 from pipelines.storage import at, read_batches, read_table, size
 
 log = logging.getLogger(__name__)
@@ -144,10 +145,7 @@ class ReadSwept:
             evidence = self._told(told, amount, np.diff(found.found.offsets))
             text = as_text(without(Marked(found, dropped, found.place)))
             joined = with_cuts(table, covered, text, amount, evidence)
-            whole = listing.take(table["id"])
-            for name in ("drop", "seen", "grams"):
-                joined = joined.append_column(f"told.{name}", whole[name])
-            yield joined
+            yield with_told(joined, listing.take(table["id"]).select(["id", "drop", "seen", "grams"]))
 
     def _told(self, told: pa.Table, amount: Any, lines: Any) -> pa.Array[Any]:
         def text(values: Any) -> Any:
@@ -243,7 +241,7 @@ def run(steps: Steps, use: BloomUse, documents: Finished) -> Finished:
             conserve=("ledger",),
         )
         done = steps.run_plan(plan, folder)
-        done.facts = _facts(listings, size_, ngrams, config)
+        done.facts = _facts(listings, len(groups), size_, ngrams, config)
         done.scrap = ("counts", "swept")
         return done
 
@@ -279,9 +277,8 @@ def _counted(steps: Steps, folder: Path, scope: Scope, ngram: int, parts: list[P
     return max(sum(path[one] for one in group.payload) for group in groups)
 
 
-def _facts(listings: list[Path], size_: BloomSize, ngrams: int, config: BloomConfig) -> dict[str, Any]:
-    told = pa.concat_tables([read_table(path, ["group", "bits_set"]) for path in listings])
-    fullest = pc.max(told["bits_set"]).as_py() or 0
+def _facts(listings: list[Path], groups: int, size_: BloomSize, ngrams: int, config: BloomConfig) -> dict[str, Any]:
+    fullest = int(greatest(listings, "bits_set"))
     rate = size_.rate(fullest)
     if rate >= 2 * config.false_positive_rate:
         log.warning(
@@ -292,7 +289,7 @@ def _facts(listings: list[Path], size_: BloomSize, ngrams: int, config: BloomCon
         "sized_for_ngrams": ngrams,
         "filter_bytes": size_.bytes,
         "hashes": size_.hashes,
-        "groups": len(pc.unique(told["group"])),
+        "groups": groups,
         "fill": fullest / size_.bits,
         "false_positive_rate": rate,
         "wished_false_positive_rate": config.false_positive_rate,
