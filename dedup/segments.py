@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,9 +28,11 @@ from dedup.exact import CONTENT_TYPE
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "Addition",
     "IndexRefusedError",
     "Manifest",
     "Part",
+    "State",
     "clear_orphans",
     "locked",
     "next_name",
@@ -63,6 +66,25 @@ class Part(BaseModel):
     segments: int = 0  # of a removal: it applies to this many segments, the ones that existed
 
 
+class State(BaseModel):
+    """An index as it was at some time: so many of its segments and removals, and the digest of these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segments: int
+    removals: int
+    digest: str
+
+
+class Addition(BaseModel):
+    """What was added (the digest of an input), and the index as it was asked before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: str
+    state: State
+
+
 class Manifest(BaseModel):
     """What the index consists of."""
 
@@ -73,6 +95,36 @@ class Manifest(BaseModel):
     probe: str  # digest of the signatures of a fixed text: another rule of words or hashing gives another
     segments: tuple[Part, ...] = ()
     removals: tuple[Part, ...] = ()
+    additions: tuple[Addition, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """What the index holds now; equal digests, equal answers."""
+        held = self.model_copy(update={"additions": ()}).model_dump_json()
+        return State(
+            segments=len(self.segments),
+            removals=len(self.removals),
+            digest=xxhash.xxh3_128_hexdigest(held.encode()),
+        )
+
+    def before(self, of: str) -> State:
+        """Return the state before that input was added, or the present one where it was not."""
+        return next((one.state for one in self.additions if one.of == of), self.state)
+
+    def as_of(self, state: State, folder: Path) -> Manifest:
+        """Return the manifest as it was in a state.
+
+        Raises:
+            IndexRefusedError: the files of then were compacted since.
+        """
+        update = {"segments": self.segments[: state.segments], "removals": self.removals[: state.removals]}
+        found = self.model_copy(update=update)
+        if found.state.digest != state.digest:
+            raise IndexRefusedError(
+                f"{folder}: it was compacted since this input was added to it, and cannot be asked as it was before; "
+                "keep the run that was made then, or build anew without index_add or with another index"
+            )
+        return found
 
 
 def segment_schema(bands: int) -> pa.Schema:

@@ -29,8 +29,9 @@ SCALE: Final = 1 << 14
 class SemanticConfig(BaseModel):
     """Parameters.
 
-    `clusters` 0 makes one for about every thousand documents. `sample` is how many of them the clusters are found by,
-    `rounds` how often.
+    `clusters` 0 makes one for about every thousand documents, at most 50,000 (SemDeDup's number for 440 million).
+    `sample` is how many of them the clusters are found by, `rounds` how often. A cluster of more than `largest`
+    documents is divided (`dedup.semantic_division`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +41,11 @@ class SemanticConfig(BaseModel):
     sample: Annotated[int, Field(ge=1)] = 100_000
     rounds: Annotated[int, Field(ge=1, le=1000)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
+    largest: Annotated[int, Field(ge=2)] = 4096
 
     def number(self, documents: int) -> int:
         """How many clusters so many documents get."""
-        return self.clusters or max(1, -(-documents // 1000))
+        return self.clusters or min(50_000, max(1, -(-documents // 1000)))
 
 
 def quantised(vectors: NDArray[Any]) -> NDArray[np.int16]:

@@ -239,7 +239,7 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
     from dedup import Index
     from dedup.config import PRESETS
     from dedup.segments import MANIFEST, IndexRefusedError
-    from pipelines.steps.dedup import configured
+    from pipelines.steps.dedup_index import configured
 
     asked = recipe.dedup
     if asked.preset not in PRESETS:
@@ -260,6 +260,11 @@ def _dedup(recipe: Recipe, place: Place) -> list[str]:
             found.append(
                 f"{place('dedup', 'index')}: an index stores neither texts nor URLs; leave out url and "
                 "edit_similarity, or the index"
+            )
+        elif asked.index is not None and asked.within == "source":
+            found.append(
+                f"{place('dedup', 'index')}: an index does not know its documents' sources, so that 'within: source' "
+                "would drop copies across sources; leave out within, or give each source a run and an index of its own"
             )
         elif asked.index is not None and ((asked.index / MANIFEST).exists() or not asked.index_add):
             Index.open(asked.index, config)
@@ -298,7 +303,7 @@ def _parts(recipe: Recipe, place: Place) -> list[str]:
 
 
 def _semantic(recipe: Recipe, use: SemanticUse, where: str) -> list[str]:
-    from pipelines.steps.semantic import ENCODERS
+    from pipelines.steps.semantic_vectors import ENCODERS
 
     found = [f"{where}.embeddings: {path}: no such file" for path in use.embeddings if not path.is_file()]
     measured = _measured(recipe)

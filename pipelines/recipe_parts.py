@@ -97,7 +97,7 @@ class SemanticUse(Scoped):
 
     Embeddings are a column `embedding` (a list of numbers) beside `id` in Parquet files, or made by an `encoder`. What
     stays is chosen by `prefer`, then by the product of the signals `quality` and `difficulty` (where they are given;
-    the greatest stays), then by id.
+    the greatest stays), then by id. A cluster of more than `largest` documents is divided.
     """
 
     type: Literal["semantic"] = "semantic"
@@ -110,6 +110,7 @@ class SemanticUse(Scoped):
     sample: Annotated[int, Field(ge=1)] = 100_000
     rounds: Annotated[int, Field(ge=1, le=1000)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
+    largest: Annotated[int, Field(ge=2)] = 4096
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:

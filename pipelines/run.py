@@ -204,7 +204,7 @@ class Made(NamedTuple):
 
 def _build(run: Run) -> Path:
     from pipelines.runs import request
-    from pipelines.steps import dedup, mix
+    from pipelines.steps import dedup_index, mix
 
     recipe, options = run.recipe, run.options
     run.steps.told = request.begin(run)
@@ -234,7 +234,7 @@ def _build(run: Run) -> Path:
         },
     )
     _describe(options.out)
-    if (fresh := dedup.remember(recipe, made.near, made.clean)) and recipe.dedup.index is not None:
+    if (fresh := dedup_index.remember(recipe, made.near, made.clean)) and recipe.dedup.index is not None:
         log.info("%s: %d documents added", recipe.dedup.index, fresh)
     return options.out
 

@@ -24,6 +24,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe_parts import BloomUse
+from pipelines.steps.beside import Beside, with_told
 from pipelines.steps.scope import ROWS, Scope, as_text, with_cuts
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
@@ -35,6 +36,7 @@ from pipelines.steps.step import (
     by_id,
     partition_shards,
 )
+from pipelines.steps.sums import greatest
 from pipelines.storage import at, read_batches, read_table, size
 
 log = logging.getLogger(__name__)
@@ -129,11 +131,11 @@ class ReadSwept:
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield documents with the columns that `Apply` reads."""
-        listing = read_table(at(shard.payload[1])).combine_chunks()
+        listing = Beside(read_table(at(shard.payload[1])))
         for table in read_batches(at(shard.payload[0]), ROWS):
             covered = self.scope.covers(table)
             some = table.filter(covered).combine_chunks()
-            told = listing.take(pc.index_in(some["id"], value_set=listing["id"]).combine_chunks()).combine_chunks()
+            told = listing.take(some["id"]).combine_chunks()
             found = units(some["text"], NO_LINE)
             gone = told["lines"].combine_chunks() if told.num_rows else pa.array([], pa.list_(pa.int64()))
             dropped = np.zeros(len(found.row), np.bool_)
@@ -143,10 +145,7 @@ class ReadSwept:
             evidence = self._told(told, amount, np.diff(found.found.offsets))
             text = as_text(without(Marked(found, dropped, found.place)))
             joined = with_cuts(table, covered, text, amount, evidence)
-            place = pc.index_in(table["id"], value_set=listing["id"])
-            for name in ("drop", "seen", "grams"):
-                joined = joined.append_column(f"told.{name}", listing[name].take(place))
-            yield joined
+            yield with_told(joined, listing.take(table["id"]).select(["id", "drop", "seen", "grams"]))
 
     def _told(self, told: pa.Table, amount: Any, lines: Any) -> pa.Array[Any]:
         def text(values: Any) -> Any:
@@ -242,7 +241,7 @@ def run(steps: Steps, use: BloomUse, documents: Finished) -> Finished:
             conserve=("ledger",),
         )
         done = steps.run_plan(plan, folder)
-        done.facts = _facts(listings, size_, ngrams, config)
+        done.facts = _facts(listings, len(groups), size_, ngrams, config)
         done.scrap = ("counts", "swept")
         return done
 
@@ -253,6 +252,7 @@ def run(steps: Steps, use: BloomUse, documents: Finished) -> Finished:
             "dedup.bloom",
             "dedup.lines",
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.bloom",
             "pipelines.steps.scope",
         ),
@@ -277,9 +277,8 @@ def _counted(steps: Steps, folder: Path, scope: Scope, ngram: int, parts: list[P
     return max(sum(path[one] for one in group.payload) for group in groups)
 
 
-def _facts(listings: list[Path], size_: BloomSize, ngrams: int, config: BloomConfig) -> dict[str, Any]:
-    told = pa.concat_tables([read_table(path, ["group", "bits_set"]) for path in listings])
-    fullest = pc.max(told["bits_set"]).as_py() or 0
+def _facts(listings: list[Path], groups: int, size_: BloomSize, ngrams: int, config: BloomConfig) -> dict[str, Any]:
+    fullest = int(greatest(listings, "bits_set"))
     rate = size_.rate(fullest)
     if rate >= 2 * config.false_positive_rate:
         log.warning(
@@ -290,7 +289,7 @@ def _facts(listings: list[Path], size_: BloomSize, ngrams: int, config: BloomCon
         "sized_for_ngrams": ngrams,
         "filter_bytes": size_.bytes,
         "hashes": size_.hashes,
-        "groups": len(pc.unique(told["group"])),
+        "groups": groups,
         "fill": fullest / size_.bits,
         "false_positive_rate": rate,
         "wished_false_positive_rate": config.false_positive_rate,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ import pyarrow.compute as pc
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
-from pipelines.recipe import Dedup, Recipe
+from pipelines.recipe import Recipe
+from pipelines.steps.beside import Beside
 from pipelines.steps.dedup_candidates import (
     BUCKETS_SCHEMA,
     CANDIDATES_SCHEMA,
@@ -42,19 +42,21 @@ from pipelines.steps.dedup_candidates import (
 )
 from pipelines.steps.dedup_clusters import MEMBERS_SCHEMA, MEMBERS_SORT, VERDICTS_SCHEMA, Decide, ReadMembers
 from pipelines.steps.dedup_components import label, shards_of
-from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id, by_key, partition_shards
+from pipelines.steps.dedup_index import configured, recalled
+from pipelines.steps.step import (
+    LEDGER_OUTPUT,
+    As,
+    Body,
+    Finished,
+    ReadParts,
+    Steps,
+    by_id,
+    by_key,
+    partition_shards,
+)
 from pipelines.storage import at, read_batches, read_table
 
 STEP = "04-dedup"
-
-INDEXED_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("cluster", pa.string()),
-        pa.field("parent", pa.string()),
-        pa.field("similarity", pa.float64()),
-    ]
-)
 
 REASONS = {
     "exact": "exact-duplicate",
@@ -64,14 +66,6 @@ REASONS = {
     "index": "indexed-duplicate",
 }
 """Why a document is dropped, by the method that found its parent."""
-
-
-def configured(settings: Dedup) -> Any:
-    """Return the `dedup.DedupConfig` that a recipe's section means."""
-    from dedup import DedupConfig
-
-    said = settings.model_dump(exclude_none=True, include=set(DedupConfig.model_fields))
-    return DedupConfig(**{**DedupConfig.preset(settings.preset).model_dump(), **said})
 
 
 @dataclass(frozen=True)
@@ -87,39 +81,14 @@ class ReadDocuments:
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of `DOCUMENT_COLUMNS`, and `quality`."""
         paths = [at(path) for path in shard.payload]
-        measured = read_table(paths[1], ["id", self.signal]) if self.signal else None
-        known = read_table(paths[-1], ["id"])["id"].combine_chunks() if self.indexed else None
+        measured = Beside(read_table(paths[1], ["id", self.signal])) if self.signal else None
+        known = Beside(read_table(paths[-1], ["id"])) if self.indexed else None
         for table in read_batches(paths[0], 4096, list(DOCUMENT_COLUMNS)):
             if known is not None:
-                table = table.filter(pc.invert(pc.is_in(table["id"], value_set=known)))
+                table = table.filter(pc.invert(known.holds(table["id"])))
             if measured is not None:
-                rows = pc.index_in(table["id"], value_set=measured["id"]).combine_chunks()
-                table = table.append_column("quality", measured[self.signal].take(rows).cast(pa.float64()))
+                table = table.append_column("quality", measured.take(table["id"])[self.signal].cast(pa.float64()))
             yield table
-
-
-@dataclass(frozen=True)
-class Recall:
-    """Asks an index which documents it has; a document that is in it itself is none of them."""
-
-    folder: str
-    digest: str | None
-    protect: tuple[str, ...] = ()
-
-    def __call__(self, table: pa.Table) -> Tables:
-        """Return the documents that are like an indexed one; those of protected sources are not asked about."""
-        guarded = pc.is_in(table["source"].cast(pa.string()), value_set=pa.array(self.protect, pa.string()))
-        asked = table.filter(pc.invert(guarded)).select(["id", "text"])
-        found = _index(self.folder, self.digest).matches(asked)
-        return {"indexed": found.select(INDEXED_SCHEMA.names).cast(INDEXED_SCHEMA)}
-
-
-@cache
-def _index(folder: str, digest: str | None) -> Any:
-    """Open an index once in each worker; in another state, told by its digest, it is another index."""
-    from dedup import Index
-
-    return Index.open(folder)
 
 
 @dataclass(frozen=True)
@@ -130,9 +99,10 @@ class ReadJudged:
         """Yield tables of DOCUMENT_SCHEMA and the verdicts' columns."""
         documents, listing = at(shard.payload[0]), read_table(at(shard.payload[1]))
         if len(shard.payload) > 2:
-            listing = pa.concat_tables([listing, _of_index(read_table(at(shard.payload[2])))])
+            listing = pa.concat_tables([listing, _of_index(read_table(at(shard.payload[2])))]).sort_by("id")
+        beside = Beside(listing)
         for table in read_batches(documents, 4096):
-            told = listing.take(pc.index_in(table["id"], value_set=listing["id"]).combine_chunks())
+            told = beside.take(table["id"])
             keep = pc.fill_null(told["keep"], True)
             columns = [pc.coalesce(told["cluster"], table["id"]), told["parent"], told["parent_uri"]]
             columns += [told["similarity"], pc.fill_null(told["method"], ""), keep]
@@ -184,6 +154,12 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
     config = configured(settings)
     partitions = recipe.partitions
     signal = settings.quality
+    state: Any = None
+    if settings.index is not None:
+        from dedup import Index
+
+        # What this very input put there does not count: a repeated run is the same step, or at least the same bytes.
+        state = Index.state_before(settings.index, decided.digest, config)
 
     def body(folder: Path, _: str) -> Body:
         documents = decided.parts("documents")
@@ -192,7 +168,7 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
             inputs.append(measured.parts("signals"))
         known: list[Path] | None = None
         if settings.index is not None:
-            known = _recalled(steps, folder, documents, settings.index, settings.protect)
+            known = recalled(steps, STEP, folder, documents, settings.index, state, settings.protect)
             inputs.append(known)
         fingerprints = _made(steps, folder, inputs, recipe, config)
         edges, labels, scrap = verified_edges(steps, folder, documents, fingerprints, config, partitions)
@@ -202,6 +178,8 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
         done = steps.run_plan(Plan(STEP, shards, ReadJudged(), Apply(), outputs, conserve=("ledger",)), folder)
         done.outputs["verdicts"] = listings[1]
         done.facts = {"candidates": scrap[0], "edges": scrap[1], "links": scrap[2]}
+        if state is not None:
+            done.facts["index"] = {"of": decided.digest, "state": state.model_dump()}
         done.scrap = (*scrap[3], "fingerprints", "candidates", "links", "wanted", "edges", "matches", "indexed")
         return done
 
@@ -210,80 +188,22 @@ def run(steps: Steps, recipe: Recipe, decided: Finished, measured: Finished | No
         code=(
             "kernels",
             "dedup",
+            "pipelines.steps.beside",
             "pipelines.steps.dedup",
             "pipelines.steps.dedup_candidates",
             "pipelines.steps.dedup_clusters",
             "pipelines.steps.dedup_components",
+            "pipelines.steps.dedup_index",
         ),
         parameters={
             **config.model_dump(mode="json"),
             "partitions": partitions,
             "recipe": settings.model_dump(mode="json", exclude={"index", "index_add"}),
-            "index": None if settings.index is None else _index_digest(settings.index),
+            "index": None if state is None else state.digest,
         },
         inputs=[decided.digest] + ([measured.digest] if signal is not None and measured is not None else []),
         body=body,
     )
-
-
-def remember(recipe: Recipe, done: Finished, left: Finished) -> int:
-    """Add what a run keeps to the recipe's index, with the texts that this step kept; returns how many are new in it.
-
-    `left` is the last step that drops documents: what it keeps of these. Later steps may have cut the texts.
-    Repeating it changes nothing. The index is made where there is none.
-    """
-    from dedup import Index
-    from dedup.segments import MANIFEST
-
-    settings = recipe.dedup
-    if settings.index is None or not settings.index_add:
-        return 0
-    present = (settings.index / MANIFEST).exists()
-    config = configured(settings)
-    index = Index.open(settings.index, config) if present else Index.create(settings.index, config)
-    before = len(index)
-    for path, end in zip(done.parts("documents"), left.parts("documents"), strict=True):
-        kept = read_table(end, ["id"])["id"].combine_chunks()
-        for table in read_batches(path, 65_536, ["id", "text"]):
-            index.add(table.filter(pc.is_in(table["id"], value_set=kept)))
-    return len(index) - before
-
-
-def _index_digest(folder: Path) -> str | None:
-    from dedup import Index
-    from dedup.segments import MANIFEST
-
-    return Index.open(folder).digest if (folder / MANIFEST).exists() else None
-
-
-def _recalled(steps: Steps, folder: Path, documents: list[Path], index: Path, protect: tuple[str, ...]) -> list[Path]:
-    """Ask the index about every document, part by part."""
-    from dedup.segments import MANIFEST
-
-    if not (index / MANIFEST).exists():  # the first snapshot: nothing is known yet
-        reader: Any = ReadNothing()
-    else:
-        reader = ReadParts(("id", "source", "text"), 16_384)
-    found = steps.run(
-        Plan(
-            f"{STEP} indexed",
-            partition_shards([documents]),
-            reader,
-            Recall(str(index), _index_digest(index), protect),
-            {"indexed": Output(INDEXED_SCHEMA)},
-        ),
-        folder,
-    )
-    return [folder / entry.path for entry in found.files["indexed"]]
-
-
-@dataclass(frozen=True)
-class ReadNothing:
-    """Reads no rows."""
-
-    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
-        """Yield nothing."""
-        yield from ()
 
 
 def _made(steps: Steps, folder: Path, inputs: list[list[Path]], recipe: Recipe, config: Any) -> list[Path]:

@@ -22,8 +22,9 @@ from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe_parts import FilesUse
 from pipelines.report.evidence import fields
+from pipelines.steps.beside import ids_of
 from pipelines.steps.repeats import told
-from pipelines.steps.scope import ABOUT, ROWS, Scope, ids_of
+from pipelines.steps.scope import ABOUT, ROWS, Scope
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table
 
@@ -120,6 +121,7 @@ def run(steps: Steps, use: FilesUse, documents: Finished) -> Finished:
             "dedup.substrings",
             "pipelines.recipe_parts",
             "pipelines.report.evidence",
+            "pipelines.steps.beside",
             "pipelines.steps.files",
             "pipelines.steps.repeats",
             "pipelines.steps.scope",

@@ -21,9 +21,11 @@ from dedup.repeats import Repeated
 from pipelines.document import DOCUMENT_SCHEMA, id_bits
 from pipelines.engines.plan import Output, Plan, Shard
 from pipelines.recipe_parts import LinesUse
+from pipelines.steps.beside import ids_of
 from pipelines.steps.repeats import told
-from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, ids_of, listed, with_cuts
+from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, covered, listed, with_cuts
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, Steps, partition_shards
+from pipelines.steps.sums import total
 from pipelines.storage import at, read_batches, read_table
 
 
@@ -71,13 +73,13 @@ class ReadCut:
         """Yield documents with what `ApplyCuts` reads."""
         known = Repeated.of(read_table(at(shard.payload[1])))
         for table in read_batches(at(shard.payload[0]), ROWS):
-            covered = self.scope.covers(table)
-            some = table.filter(covered).combine_chunks()
+            inside = self.scope.covers(table)
+            some = table.filter(inside).combine_chunks()
             ids = ids_of(some)
             found = marked(some["text"], ids, bucket_of(ids, self.buckets), known, self.config)
             amount = np.bincount(found.units.row[found.dropped], minlength=some.num_rows)
             evidence = lines_told(found, known, self.config, amount)
-            yield with_cuts(table, covered, as_text(without(found)), amount, evidence)
+            yield with_cuts(table, inside, as_text(without(found)), amount, evidence)
 
 
 def lines_told(found: Marked, known: Repeated, config: LineConfig, amount: NDArray[np.int64]) -> pa.Array[Any]:
@@ -100,10 +102,10 @@ def run(steps: Steps, use: LinesUse, documents: Finished) -> Finished:
     step = f"04-{use.type}"
 
     def body(folder: Path, _: str) -> Body:
-        count = documents.account.kept
+        parts, scope = documents.parts("documents"), Scope.of(use)
+        count = covered(steps, folder, step, scope, documents)  # the others fill no bucket
         config = configured(use, count)
-        scope, buckets = Scope.of(use), config.buckets(count)
-        parts = documents.parts("documents")
+        buckets = config.buckets(count)
         known = told(
             steps, folder, f"{step} lines", partition_shards([parts]), ReadLines(config, scope, buckets), config.most
         )
@@ -120,9 +122,9 @@ def run(steps: Steps, use: LinesUse, documents: Finished) -> Finished:
             "documents": count,
             "buckets": buckets,
             "most": config.most,
-            "dropped": int(pc.sum(_values(folder, done)).as_py() or 0),
+            "dropped": int(total([folder / one.path for one in done.outputs["ledger"]], "value")),
         }
-        done.scrap = (f"{step}-lines",)
+        done.scrap = (f"{step}-lines", "covered")
         return done
 
     return steps.perform(
@@ -132,6 +134,7 @@ def run(steps: Steps, use: LinesUse, documents: Finished) -> Finished:
             "dedup.lines",
             "dedup.repeats",
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.lines",
             "pipelines.steps.repeats",
             "pipelines.steps.scope",
@@ -140,7 +143,3 @@ def run(steps: Steps, use: LinesUse, documents: Finished) -> Finished:
         inputs=[documents.digest],
         body=body,
     )
-
-
-def _values(folder: Path, done: Body) -> pa.ChunkedArray:
-    return pa.concat_tables([read_table(folder / one.path, ["value"]) for one in done.outputs["ledger"]])["value"]

@@ -21,6 +21,7 @@ from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import verdicts
 from pipelines.recipe import Filters
+from pipelines.steps.beside import Beside
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, StepErrors, Steps, partition_shards
 from pipelines.storage import at, read_batches, read_table, sha256
 
@@ -126,18 +127,17 @@ class ReadDocuments:
         if earlier is None:
             yield from (table for path in documents for table in read_batches(at(path), 4096, columns))
             return
-        listing = read_table(at(earlier))
-        ids = listing["id"].combine_chunks()
+        listing = Beside(read_table(at(earlier)))
         for path in documents:
             for table in read_batches(at(path), 4096, columns):
-                rows = pc.index_in(table["id"], value_set=ids)
+                rows = listing.rows(table["id"])
                 trusted = pc.is_in(table["source"], value_set=pa.array(self.known, pa.string()))
-                rows = pc.if_else(trusted, rows, pa.scalar(None, pa.int32()))
+                rows = pc.if_else(trusted, rows, pa.scalar(None, pa.int64()))
                 text = pc.if_else(pc.is_valid(rows), pa.scalar(None, pa.large_string()), table["text"])
                 joined = table.set_column(table.schema.get_field_index("text"), "text", text)
                 for field in self.schema:
                     if field.name != "id":
-                        joined = joined.append_column(field, listing[field.name].take(rows))
+                        joined = joined.append_column(field, listing.table[field.name].take(rows))
                 yield joined
 
 
@@ -185,7 +185,7 @@ def run(steps: Steps, filters: Filters, extracted: list[Finished]) -> Finished:
         parameters["versions"] = versions
     return steps.perform(
         STEP,
-        code=("kernels", "filters", "pipelines.steps.measure"),
+        code=("kernels", "filters", "pipelines.steps.beside", "pipelines.steps.measure"),
         parameters=parameters,
         inputs=[done.digest for done in extracted],
         body=body,

@@ -21,6 +21,7 @@ from pipelines.mixture_presets import PRESETS
 from pipelines.recipe import Recipe
 from pipelines.recipe_mix import Entry, StageMix
 from pipelines.steps import select
+from pipelines.steps.beside import Beside
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
     Body,
@@ -140,14 +141,15 @@ class ReadChosen:
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield tables of documents."""
-        listing = read_table(at(shard.payload[1]))
+        listing = Beside(read_table(at(shard.payload[1])))
         columns = ["id", "uri", "source", "kind", "language", "license", "text"]
         for table in read_batches(at(shard.payload[0]), 4096, columns):
-            found = pc.index_in(table["id"], value_set=listing["id"]).combine_chunks()
+            found = listing.rows(table["id"])
             if found.null_count:  # its encoding failed, and the ledger of that step says why
                 table, found = table.filter(pc.is_valid(found)), found.drop_null()
-            for name in listing.column_names[1:]:
-                table = table.append_column(name, listing[name].take(found))
+            told = listing.table.take(found)
+            for name in told.column_names[1:]:
+                table = table.append_column(name, told[name])
             yield table
 
 
@@ -234,7 +236,13 @@ def run(
 
     return steps.perform(
         step,
-        code=("pipelines.mixture", "pipelines.recipe_mix", "pipelines.steps.mix", "pipelines.steps.token_shards"),
+        code=(
+            "pipelines.mixture",
+            "pipelines.recipe_mix",
+            "pipelines.steps.beside",
+            "pipelines.steps.mix",
+            "pipelines.steps.token_shards",
+        ),
         parameters={
             "seed": recipe.seed,
             "heldout": recipe.heldout.model_dump(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from kernels.ranges import blank_texts
 from kernels.strings import TextBatch, text_batch
 from pipelines.document import DOCUMENT_SCHEMA
-from pipelines.engines.plan import Tables
+from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
 from pipelines.recipe_parts import Scoped
+from pipelines.steps.step import As, Finished, Steps, partition_shards
+from pipelines.steps.sums import total
 from pipelines.storage import at, read_batches
 
 ROWS = 1024
@@ -24,6 +27,7 @@ ROWS = 1024
 SHOWN = 5
 """Cuts told of one document; their number is always told."""
 ABOUT = ("id", "source", "kind", "language", "text")
+COVERED_SCHEMA = pa.schema([pa.field("part", pa.int64()), pa.field("documents", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Scope:
     def of(cls, use: Scoped) -> Scope:
         """Read it from a recipe's section."""
         return cls(use.kinds, use.sources, use.languages, use.prefer)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there are documents that are not looked at, as far as the recipe says."""
+        return bool(self.kinds or self.sources or self.languages)
 
     def covers(self, documents: pa.Table) -> pa.Array:
         """Which documents are looked at, a flag a row."""
@@ -57,13 +66,39 @@ class Scope:
     def read(self, path: str) -> Iterator[pa.Table]:
         """Read the documents of one part that are looked at: ABOUT."""
         for table in read_batches(at(path), ROWS, list(ABOUT)):
-            inside = table.filter(self.covers(table)) if self.kinds or self.sources or self.languages else table
+            inside = table.filter(self.covers(table)) if self.restricted else table
             yield inside.combine_chunks()
 
 
-def ids_of(table: pa.Table) -> pa.Array[Any]:
-    """Return the ids of a table as one array."""
-    return pa.array([], pa.string()) if not table.num_rows else table["id"].combine_chunks().cast(pa.string())
+@dataclass(frozen=True)
+class Covered:
+    """Counts the documents of one part that are looked at."""
+
+    scope: Scope
+
+    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
+        """Yield one row."""
+        columns = ["source", "kind", "language"]
+        found = sum(
+            pc.sum(self.scope.covers(table)).as_py() or 0
+            for table in read_batches(at(shard.payload[0]), 65_536, columns)
+        )
+        yield pa.table([pa.array([shard.index]), pa.array([found], pa.int64())], schema=COVERED_SCHEMA)
+
+
+def covered(steps: Steps, folder: Path, step: str, scope: Scope, documents: Finished) -> int:
+    """Count the documents that are looked at; where all are, they have been counted. Writes to `covered`."""
+    if not scope.restricted:
+        return documents.account.kept
+    plan = Plan(
+        f"{step} covered",
+        partition_shards([documents.parts("documents")]),
+        Covered(scope),
+        As("covered"),
+        {"covered": Output(COVERED_SCHEMA, ("part",))},
+    )
+    found = steps.run(plan, folder)
+    return int(total([folder / one.path for one in found.files["covered"]], "documents"))
 
 
 def as_text(batch: TextBatch) -> pa.Array[Any]:

@@ -6,44 +6,31 @@ hashed ids choose; documents of one cluster then meet, wherever they lie, and ar
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from dedup.repeats import mixed
-from dedup.semantic import SemanticConfig, assign, keep, kmeans, quantised
-from kernels.strings import text_batch
-from pipelines.document import DOCUMENT_SCHEMA, canonical_json, id_bits
+from dedup.semantic import SemanticConfig, assign, kmeans
+from dedup.semantic_division import judged
+from pipelines.document import DOCUMENT_SCHEMA, id_bits
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe_parts import SemanticUse
-from pipelines.steps.scope import ROWS, Scope
+from pipelines.steps import semantic_vectors
+from pipelines.steps.beside import Beside, with_told
+from pipelines.steps.scope import ROWS, Scope, covered
+from pipelines.steps.semantic_vectors import VECTORS_SCHEMA, ReadVectors, encoder_digest, packed, unpacked
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id, partition_shards
+from pipelines.steps.sums import count_above, total
 from pipelines.storage import at, read_batches, read_table, sha256, size
 
 STEP = "04-semantic"
-ENCODERS = "filters.quality.encoder"
 
-VECTORS_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.int64()),
-        pa.field("id", pa.string()),
-        pa.field("uri", pa.string()),
-        pa.field("rank", pa.int32()),
-        pa.field("order", pa.float64()),
-        pa.field("vector", pa.binary()),
-    ]
-)
-"""`key` is the cluster; `order` rises as quality times difficulty falls; `vector` are 16-bit numbers."""
-GIVEN_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("vector", pa.binary())])
 CENTROIDS_SCHEMA = pa.schema([pa.field("cluster", pa.int64()), pa.field("vector", pa.binary())])
 TOLD_SCHEMA = pa.schema(
     [
@@ -52,121 +39,9 @@ TOLD_SCHEMA = pa.schema(
         pa.field("parent", pa.string()),
         pa.field("parent_uri", pa.string()),
         pa.field("cosine", pa.float64()),
+        pa.field("apart", pa.int64()),
     ]
 )
-
-
-def packed(vectors: NDArray[np.int16]) -> pa.Array[Any]:
-    """Return each vector's bytes."""
-    width = vectors.shape[1] * 2
-    column = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(width), len(vectors), [None, pa.py_buffer(np.ascontiguousarray(vectors, "<i2"))]
-    )
-    return column.cast(pa.binary())
-
-
-def unpacked(column: pa.ChunkedArray[Any]) -> NDArray[np.int16]:
-    """Return the vectors of a column without nulls; all are of one width, or it is told."""
-    if not len(column):
-        return np.zeros((0, 1), np.int16)
-    widths = pc.unique(pc.binary_length(column)).to_pylist()
-    if len(widths) > 1:
-        found = ", ".join(str(one // 2) for one in sorted(widths))
-        raise ValueError(f"embeddings have {found} components; expected one number for all")
-    whole = column.cast(pa.binary(widths[0])).combine_chunks()
-    whole = whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
-    data = np.frombuffer(whole.buffers()[1], "<i2", len(whole) * widths[0] // 2, whole.offset * widths[0])
-    return data.reshape(len(whole), -1)
-
-
-@dataclass(frozen=True)
-class ReadGiven:
-    """Reads a file of embeddings: `id` and `embedding`, a list of numbers."""
-
-    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
-        """Yield GIVEN_SCHEMA. Raises ValueError where one is null, not finite or of another width."""
-        for table in read_batches(at(shard.payload), ROWS, ["id", "embedding"]):
-            if not table.num_rows:
-                continue
-            ids = table["id"].cast(pa.string())
-            lists = table["embedding"].combine_chunks()
-            lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
-            lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
-            if len(lengths) != 1 or not lengths[0]:
-                raise ValueError(f"{shard.payload}: embeddings have {lengths} components; expected one number for all")
-            numbers = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(table.num_rows, -1)
-            try:
-                vectors = quantised(numbers)
-            except ValueError as error:
-                bad = int(np.flatnonzero(~np.isfinite(numbers.astype(np.float64)).all(axis=1))[0])
-                raise ValueError(f"{shard.payload}: record {ids[bad]}: {error}") from error
-            yield pa.table([ids, packed(vectors)], schema=GIVEN_SCHEMA)
-
-
-@dataclass(frozen=True)
-class FirstOfId:
-    """Leaves one embedding for each id."""
-
-    def __call__(self, table: pa.Table) -> Tables:
-        """Return the first of each group."""
-        ids = table["id"].combine_chunks()
-        new = np.ones(len(ids), np.bool_)
-        new[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
-        return {"given": table.filter(pa.array(new))}
-
-
-@dataclass(frozen=True)
-class ReadVectors:
-    """Reads the documents of one part that have an embedding, with their order; without text."""
-
-    scope: Scope
-    encoder: str | None
-    product: tuple[str, ...]
-
-    def __call__(self, shard: Shard) -> Iterator[pa.Table]:
-        """Yield VECTORS_SCHEMA, all in cluster 0."""
-        documents, signals, given = shard.payload
-        listing = None if given is None else read_table(at(given)).combine_chunks()
-        measures = read_table(at(signals), ["id", *self.product]) if self.product else None
-        columns = ["id", "uri", "source", "kind", "language", *([] if self.encoder is None else ["text"])]
-        for table in read_batches(at(documents), ROWS, columns):
-            some = table.filter(self.scope.covers(table))
-            if listing is not None:
-                found = pc.index_in(some["id"], value_set=listing["id"]).combine_chunks()
-                some, found = some.filter(pc.is_valid(found)), found.drop_null()
-                vectors = listing["vector"].take(found)
-            else:
-                assert self.encoder is not None
-                vectors = packed(quantised(_encoder(self.encoder).embed(text_batch(some["text"]))))
-            order = np.zeros(some.num_rows)
-            if measures is not None:
-                rows = pc.index_in(some["id"], value_set=measures["id"])
-                values = np.ones(some.num_rows)
-                for name in self.product:
-                    values = values * pc.fill_null(measures[name].take(rows).cast(pa.float64()), np.nan).to_numpy()
-                order = np.where(np.isnan(values), np.inf, -values)
-            yield pa.table(
-                [
-                    pa.array(np.zeros(some.num_rows, np.int64)),
-                    some["id"].cast(pa.string()),
-                    some["uri"].cast(pa.string()),
-                    pa.array(self.scope.rank(some)),
-                    pa.array(order),
-                    vectors,
-                ],
-                schema=VECTORS_SCHEMA,
-            )
-
-
-def _encoder(name: str) -> Any:
-    """Load an encoder once a process."""
-    if name not in _LOADED:
-        module = importlib.import_module(ENCODERS)
-        _LOADED[name] = module.Encoder(module.encoder_folder(name))
-    return _LOADED[name]
-
-
-_LOADED: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -182,6 +57,11 @@ class Sample:
         chosen = (number >> np.uint64(11)).astype(np.float64) < self.share * 2.0**53
         place = pa.array((number >> np.uint64(1)).astype(np.int64))
         return table.set_column(0, VECTORS_SCHEMA.field("key"), place).filter(pa.array(chosen))
+
+
+def share(wanted: int, found: int) -> float:
+    """Return a share of documents that has `wanted` of them but for one draw in 10^14, none of them all the less."""
+    return min(1.0, (wanted + 8 * wanted**0.5 + 64) / max(1, found))
 
 
 def all_together(table: pa.Table, partitions: int) -> pa.Array:
@@ -200,16 +80,17 @@ class ReadAll:
 
 @dataclass(frozen=True)
 class Train:
-    """Finds the clusters of a sample that comes whole, in random order."""
+    """Finds the clusters of a sample that comes whole, in random order: of its first `sample` documents."""
 
     clusters: int
     rounds: int
+    sample: int
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return the centroids."""
         if not table.num_rows:
             return {"centroids": CENTROIDS_SCHEMA.empty_table()}
-        made = kmeans(unpacked(table["vector"]), self.clusters, self.rounds)
+        made = kmeans(unpacked(table["vector"].slice(0, self.sample)), self.clusters, self.rounds)
         return {"centroids": pa.table([pa.array(np.arange(len(made))), packed(made)], schema=CENTROIDS_SCHEMA)}
 
 
@@ -239,7 +120,7 @@ def by_cluster(table: pa.Table, partitions: int) -> pa.Array:
 class Judge:
     """Keeps and drops documents, whole cluster by whole cluster, in order."""
 
-    threshold: float
+    config: SemanticConfig
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return TOLD_SCHEMA, a row a document."""
@@ -247,11 +128,13 @@ class Judge:
         vectors = unpacked(table["vector"])
         parent = np.full(len(key), -1, np.int64)
         cosine = np.zeros(len(key))
+        apart = np.zeros(len(key), np.int64)
         starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.empty(0, np.int64)
         for start, stop in zip(starts, [*starts[1:], len(key)], strict=True):
-            found = keep(vectors[start:stop], self.threshold)
+            found = judged(vectors[start:stop], self.config)
             parent[start:stop] = np.where(found.parent >= 0, found.parent + start, -1)
             cosine[start:stop] = found.cosine
+            apart[start:stop] = found.apart
         of = pa.array(parent, mask=parent < 0)
         return {
             "told": pa.table(
@@ -261,6 +144,7 @@ class Judge:
                     table["id"].take(of),
                     table["uri"].take(of),
                     pa.array(cosine, mask=parent < 0),
+                    pa.array(apart),
                 ],
                 schema=TOLD_SCHEMA,
             )
@@ -273,12 +157,9 @@ class ReadJudged:
 
     def __call__(self, shard: Shard) -> Iterator[pa.Table]:
         """Yield documents and the columns of TOLD_SCHEMA."""
-        listing = read_table(at(shard.payload[1]))
+        listing = Beside(read_table(at(shard.payload[1])))
         for table in read_batches(at(shard.payload[0]), ROWS):
-            rows = pc.index_in(table["id"], value_set=listing["id"])
-            for name in TOLD_SCHEMA.names[1:]:
-                table = table.append_column(f"told.{name}", listing[name].take(rows))
-            yield table
+            yield with_told(table, listing.take(table["id"]))
 
 
 @dataclass(frozen=True)
@@ -290,11 +171,16 @@ class Apply:
     def __call__(self, table: pa.Table) -> Tables:
         """Return the others, and a ledger row each."""
         keep_ = pc.is_null(table["told.parent"])
+        apart = pc.cast(table["told.apart"], pa.string())
         told = pc.binary_join_element_wise(
             '{"parent":"', table["told.parent"], '","parent_uri":', json_string(table["told.parent_uri"]),
             ',"cluster":"', pc.cast(table["told.cluster"], pa.string()), '","similarity":',
-            pc.cast(table["told.cosine"], pa.string()), ',"method":"semantic"}', "",
+            pc.cast(table["told.cosine"], pa.string()), ',"method":"semantic","not_compared":', apart, "}", "",
         )  # fmt: skip
+        missed = pc.binary_join_element_wise(
+            '{"cluster":"', pc.cast(table["told.cluster"], pa.string()), '","not_compared":', apart, "}", ""
+        )
+        missed = pc.if_else(pc.greater(table["told.apart"], 0), missed, pa.scalar(None, pa.string()))
         nothing = pa.scalar(None, pa.float64())
         ledger = verdicts(
             table,
@@ -304,7 +190,7 @@ class Apply:
             signal=pc.if_else(keep_, pa.scalar(None, pa.string()), "dedup.cosine"),
             value=table["told.cosine"],
             threshold=pc.if_else(keep_, nothing, pa.scalar(self.threshold)),
-            evidence=told,
+            evidence=pc.if_else(keep_, missed, told),
         )
         documents = table.filter(keep_).select(DOCUMENT_SCHEMA.names)
         return {"documents": documents.cast(DOCUMENT_SCHEMA), "ledger": ledger.cast(LEDGER_SCHEMA)}
@@ -312,7 +198,7 @@ class Apply:
 
 def configured(use: SemanticUse) -> SemanticConfig:
     """Return the parameters that a recipe's section means."""
-    names = ("threshold", "clusters", "sample", "rounds", "seed")
+    names = ("threshold", "clusters", "sample", "rounds", "seed", "largest")
     return SemanticConfig(**{name: getattr(use, name) for name in names})
 
 
@@ -323,11 +209,12 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
 
     def body(folder: Path, _: str) -> Body:
         parts = documents.parts("documents")
-        count = documents.account.kept
+        count = covered(steps, folder, STEP, scope, documents)
         signals = measured.parts("signals")
         given: list[Path] | list[None] = [None] * len(parts)
+        there = 0
         if use.embeddings:
-            given = _given(steps, folder, use.embeddings, len(parts))
+            given, there = semantic_vectors.given(steps, STEP, folder, use.embeddings, len(parts))
         shards = [
             Shard(n, f"part-{n:05d}", tuple(None if one is None else str(one) for one in row), size(row[0]) or 0)
             for n, row in enumerate(zip(parts, signals, given, strict=True))
@@ -346,6 +233,7 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
         files = [folder / one.path for one in vectors.files["vectors"]]
         found = sum(one.rows for one in vectors.files["vectors"])
         clusters = config.number(found)
+        wanted = max(config.sample, clusters)
         sampled = steps.run(
             Plan(
                 f"{STEP} sample",
@@ -353,7 +241,7 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
                 ReadParts(),
                 As("sample"),
                 {"sample": Output(VECTORS_SCHEMA, ("key", "id"))},
-                map=Sample(max(config.sample, clusters) / max(1, found), config.seed),
+                map=Sample(share(wanted, found), config.seed),
                 group=GroupBy(VECTORS_SCHEMA, 1, all_together, ("key",), ("key", "id")),
                 conserve=("sample",),
             ),
@@ -365,7 +253,7 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
                 f"{STEP} centroids",
                 [whole],
                 ReadAll(),
-                Train(clusters, config.rounds),
+                Train(clusters, config.rounds, wanted),
                 {"centroids": Output(CENTROIDS_SCHEMA, ("cluster",))},
             ),
             folder,
@@ -376,7 +264,7 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
                 f"{STEP} judge",
                 partition_shards([files]),
                 ReadParts(rows=ROWS),
-                Judge(config.threshold),
+                Judge(config),
                 {"told": Output(TOLD_SCHEMA)},
                 map=Assign(str(centroids)),
                 group=GroupBy(VECTORS_SCHEMA, len(parts), by_cluster, ("key",), ("key", "rank", "order", "id")),
@@ -405,10 +293,14 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
         done.facts = {
             "documents": count,
             "without_embedding": count - found,
+            "unused_embeddings": there - found if use.embeddings else 0,
             "clusters": trained.files["centroids"][0].rows,
-            "sample": sampled.files["sample"][0].rows,
+            "sample": min(wanted, sampled.files["sample"][0].rows),
+            "largest": config.largest,
+            "in_divided_clusters": count_above(listings, "apart", 0),
+            "pairs_not_compared": int(total(listings, "apart")) // 2,
         }
-        done.scrap = ("given", "vectors", "sample", "centroids", "told", "listings")
+        done.scrap = ("given", "vectors", "sample", "centroids", "told", "listings", "covered")
         return done
 
     return steps.perform(
@@ -417,33 +309,15 @@ def run(steps: Steps, use: SemanticUse, documents: Finished, measured: Finished)
             "kernels",
             "dedup.repeats",
             "dedup.semantic",
+            "dedup.semantic_division",
             *(("filters.quality.bert", "filters.quality.encoder") if use.encoder is not None else ()),
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.scope",
             "pipelines.steps.semantic",
+            "pipelines.steps.semantic_vectors",
         ),
         parameters=use.model_dump(mode="json", exclude={"embeddings"}),
-        inputs=[documents.digest, measured.digest, *(sha256(path) for path in use.embeddings), *_encoder_digest(use)],
+        inputs=[documents.digest, measured.digest, *(sha256(path) for path in use.embeddings), *encoder_digest(use)],
         body=body,
     )
-
-
-def _encoder_digest(use: SemanticUse) -> list[str]:
-    """Return what an encoder's files are."""
-    if use.encoder is None:
-        return []
-    module = importlib.import_module(ENCODERS)
-    return [canonical_json(module.encoder_digests(module.encoder_folder(use.encoder))), version("torch")]
-
-
-def _given(steps: Steps, folder: Path, files: tuple[Path, ...], partitions: int) -> list[Path]:
-    """Bring embeddings to the parts of their documents."""
-    plan = Plan(
-        f"{STEP} given",
-        [Shard(n, f"file-{n:05d}", str(path), size(path) or 0) for n, path in enumerate(files)],
-        ReadGiven(),
-        FirstOfId(),
-        {"given": Output(GIVEN_SCHEMA, ("id", "vector"))},
-        group=GroupBy(GIVEN_SCHEMA, partitions, by_id, ("id",), ("id", "vector")),
-    )
-    return [folder / one.path for one in steps.run(plan, folder).files["given"]]

@@ -23,9 +23,11 @@ from dedup.substrings import SubstringConfig, anchor_keys, cut, window_keys
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import Output, Plan, Shard
 from pipelines.recipe_parts import SubstringsUse
+from pipelines.steps.beside import ids_of
 from pipelines.steps.repeats import told
-from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, ids_of, listed, with_cuts
+from pipelines.steps.scope import ROWS, ApplyCuts, Scope, as_text, listed, with_cuts
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, Steps, partition_shards
+from pipelines.steps.sums import total
 from pipelines.storage import at, read_batches, read_table
 
 STEP = "04-substrings"
@@ -117,8 +119,7 @@ def run(steps: Steps, use: SubstringsUse, documents: Finished) -> Finished:
             conserve=("ledger",),
         )
         done = steps.run_plan(plan, folder)
-        values = pa.concat_tables([read_table(folder / one.path, ["value"]) for one in done.outputs["ledger"]])
-        done.facts = {"tokens_cut": int(pc.sum(values["value"]).as_py() or 0)}
+        done.facts = {"tokens_cut": int(total([folder / one.path for one in done.outputs["ledger"]], "value"))}
         done.scrap = (f"{STEP}-anchors", f"{STEP}-windows")
         return done
 
@@ -131,6 +132,7 @@ def run(steps: Steps, use: SubstringsUse, documents: Finished) -> Finished:
             "dedup.substrings",
             "dedup.windows",
             "pipelines.recipe_parts",
+            "pipelines.steps.beside",
             "pipelines.steps.repeats",
             "pipelines.steps.scope",
             "pipelines.steps.substrings",

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dedup import DedupConfig, Index, IndexRefusedError, deduplicate
+from dedup import DedupConfig, Index, IndexRefusedError, deduplicate, index_rows
+from dedup.segments import Part
 
 Table = Callable[..., pa.Table]
 
@@ -326,3 +327,61 @@ def test_an_index_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
         Index.create(tmp_path / "index", DedupConfig(edit_similarity=0.8))
     with pytest.raises(ValueError, match="url: an index stores"):
         Index.create(tmp_path / "index", DedupConfig(url="best"))
+
+
+def test_an_index_can_be_asked_as_it_was_before_an_input(tmp_path: Path, documents: pa.Table) -> None:
+    folder = tmp_path / "index"
+    index = Index.create(folder)
+    empty = Index.state_before(folder, "second", index.config)
+    assert empty == Index.state_before(tmp_path / "none", "second", index.config)
+    index.add(documents.slice(0, 10))
+    state = Index.state_before(folder, "second", index.config)
+    assert (state.segments, state.removals, state.digest) == (1, 0, index.digest)
+    index.note("second", state)
+    index.add(documents.slice(10))
+    index.remove(["page-3"])
+    assert Index.state_before(folder, "second", index.config) == state
+    assert Index.state_before(folder, "third", index.config).digest == Index.open(folder).digest != state.digest
+    before = Index.open(folder, state=state)
+    assert len(before) == 10
+    assert before.query(documents)["keep"].to_pylist() == [False] * 10 + [True] * 20
+    for change in (lambda: before.add(documents), lambda: before.remove(["page-1"]), before.compact):
+        with pytest.raises(IndexRefusedError, match="opened as it was before"):
+            change()
+    index.note("second", Index.state_before(folder, "other", index.config))  # it stays as it was noted first
+    assert Index.state_before(folder, "second", index.config) == state
+    index.compact()
+    with pytest.raises(IndexRefusedError, match="compacted since this input was added"):
+        Index.open(folder, state=state)
+    assert len(Index.open(folder, state=empty)) == 0
+
+
+class Read:
+    """Counts what is read of segments."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows = 0
+        read = index_rows.read_keys
+
+        def counted(folder: Path, part: Part) -> pa.Table:
+            self.rows += part.rows
+            return read(folder, part)
+
+        monkeypatch.setattr(index_rows, "read_keys", counted)
+
+
+def test_adding_reads_only_what_is_new(tmp_path: Path, documents: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Read(monkeypatch)
+    index = Index.create(tmp_path / "index")
+    for row in range(30):
+        index.add(documents.slice(row, 1))
+    assert not any(index.query(documents)["keep"].to_pylist())
+    assert reads.rows == 30
+    opened = Index.open(tmp_path / "index")
+    assert (len(opened), opened.digest) == (30, index.digest)
+    assert reads.rows == 30  # neither its length nor its digest reads a segment
+    assert not any(opened.query(documents)["keep"].to_pylist())
+    assert reads.rows == 60
+    index.remove(["page-2"])
+    assert index.query(documents)["keep"].to_pylist().count(True) == 1
+    assert reads.rows == 60

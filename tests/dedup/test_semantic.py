@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.semantic import SCALE, SemanticConfig, assign, keep, kmeans, quantised
+from dedup.semantic_division import judged, pieces
 
 
 def around(centres: int, each: int, noise: float, seed: int = 0) -> np.ndarray:
@@ -67,3 +70,49 @@ def test_bad_vectors() -> None:
     with pytest.raises(ValueError, match="vector 1: a component is no finite number"):
         quantised(np.array([[1.0, 2.0], [np.nan, 1.0]]))
     assert [SemanticConfig().number(count) for count in (0, 1000, 1001)] == [1, 1, 2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 5), st.integers(2, 12))
+def test_a_large_cluster_is_divided_into_pieces_that_are_all_there(count: int, seed: int, largest: int) -> None:
+    vectors = quantised(around(max(1, count // 4), 4, 0.3, seed))
+    found = pieces(vectors, largest, 5)
+    assert sorted(np.concatenate(found).tolist()) == list(range(len(vectors)))
+    assert max(map(len, found)) <= largest
+    assert all((np.diff(rows) > 0).all() for rows in found)
+
+
+def test_in_a_divided_cluster_equal_ones_go_and_what_was_not_compared_is_told() -> None:
+    vectors = quantised(around(60, 1, 0.0))
+    many = np.concatenate([vectors, vectors[::-1], np.zeros((5, 32), np.int16)])
+    config = SemanticConfig(threshold=0.9, largest=16)
+    found = judged(many, config)
+    assert (found.parent[:60] < 0).all()
+    assert found.parent[60:120].tolist() == list(range(59, -1, -1))
+    assert (found.cosine[60:120] == 1.0).all()
+    assert (found.parent[120:] < 0).all()
+    assert found.apart.min() >= 125 - 2 * 16 - 5
+    whole = judged(many, SemanticConfig(threshold=0.9, largest=200))
+    assert not whole.apart.any()
+    assert (whole.parent == found.parent).all()
+
+
+def test_similar_ones_mostly_share_a_piece() -> None:
+    vectors = quantised(around(300, 4, 0.05))
+    found = judged(vectors, SemanticConfig(threshold=0.9, largest=100))
+    assert (found.parent >= 0).sum() >= 0.95 * 900
+    gone = np.flatnonzero(found.parent >= 0)
+    assert (gone // 4 == found.parent[gone] // 4).all()
+
+
+def test_forty_thousand_vectors_in_one_cluster_do_not_take_quadratic_time() -> None:
+    vectors = quantised(np.random.default_rng(0).normal(size=(40_000, 8)))
+    config = SemanticConfig(threshold=0.9999, largest=256, rounds=2)
+    judged(vectors[:5000], config)
+    seconds = []
+    for count in (5000, 40_000):
+        started = time.process_time()
+        found = judged(vectors[:count], config)
+        seconds.append(time.process_time() - started)
+    assert found.apart.min() >= 40_000 - 256
+    assert seconds[1] < 24 * seconds[0]  # quadratic would be 64

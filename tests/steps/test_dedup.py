@@ -20,8 +20,8 @@ from pipelines.engines.local import LocalEngine
 from pipelines.engines.plan import Engine
 from pipelines.ledger import Account
 from pipelines.recipe import Recipe
-from pipelines.steps import dedup, dedup_components
-from pipelines.steps.step import Finished, Steps
+from pipelines.steps import dedup, dedup_components, dedup_index
+from pipelines.steps.step import Finished, RunFailed, Steps
 from pipelines.storage import FileEntry, write_parquet
 from tests.engines.contract import Engines
 
@@ -190,18 +190,54 @@ def test_snapshot_by_snapshot_with_an_index(tmp_path: Path) -> None:
     asked = recipe(index=str(index), index_add=True)
     done = run(tmp_path / "first", first, index=str(index), index_add=True)
     assert done.account.kept == 10
-    assert dedup.remember(asked, done, done) == 10
-    assert dedup.remember(asked, done, done) == 0
+    assert dedup_index.remember(asked, done, done) == 10
+    assert dedup_index.remember(asked, done, done) == 0
     later = run(tmp_path / "second", second, index=str(index), index_add=True)
     found = verdicts(later)
     assert [found[row["id"]]["keep"] for row in second] == [False] * 5 + [True] * 5
     for row, known in zip(second[:5], first[5:], strict=True):
         assert found[row["id"]]["reason"] == "indexed-duplicate"
         assert found[row["id"]]["parent"] == known["id"]
-    assert dedup.remember(asked, later, later) == 5
+    assert dedup_index.remember(asked, later, later) == 5
     assert len(Index.open(index)) == 15
     # What is in the index itself is no duplicate: a repeated run keeps what it kept.
     assert run(tmp_path / "again", first, index=str(index), index_add=True).account.kept == 10
+
+
+def chained() -> list[dict[str, Any]]:
+    """Links of a chain, each much like the next: of three the last is not like the first, and goes all the same."""
+    words = " ".join(PAGES[12:20]).split()
+    texts = [" ".join(words[start : start + 200]) for start in (0, 20, 40)]
+    return [one(text, f"http://chain.test/{number}", day=-number) for number, text in enumerate(texts)]
+
+
+CHAIN = {"threshold": 0.75, "spread": 0.6, "preset": "afm", "order": ["date"]}
+
+
+def test_a_repeated_run_keeps_what_it_kept_of_a_chain(tmp_path: Path) -> None:
+    """What hung on the copy that stays through one that went is not like anything in the index; yet it goes again."""
+    index = tmp_path / "index"
+    use = {"index": str(index), "index_add": True, **CHAIN}
+    asked = recipe(**use)
+    rows = chained()
+    once = run(tmp_path / "once", rows, **use)
+    assert once.account.kept == 1
+    assert dedup_index.remember(asked, once, once) == 1
+    # Another snapshot comes between: what it added does not count for the first one either.
+    other = run(tmp_path / "other", [one(PAGES[30], "http://o.test/1")], **use)
+    assert dedup_index.remember(asked, other, other) == 1
+    again = run(tmp_path / "again", rows, **use)
+    assert again.outputs == once.outputs
+    assert again.digest == once.digest
+    assert dedup_index.remember(asked, again, again) == 0
+    # Of another input the last link is new: nothing that is kept is like it.
+    alone = run(tmp_path / "alone", rows[2:], **use)
+    assert alone.account.kept == 1
+    # In a compacted index the state of then is gone where it had documents, and that is told.
+    Index.open(index).compact()
+    assert run(tmp_path / "first", rows, **use).outputs == once.outputs
+    with pytest.raises(RunFailed, match="compacted since this input was added"):
+        run(tmp_path / "later", [one(PAGES[30], "http://o.test/1")], **use)
 
 
 def test_many_identical_and_many_near_identical_documents(tmp_path: Path) -> None:
@@ -240,6 +276,8 @@ def test_a_recipe_is_checked_before_anything_starts(tmp_path: Path) -> None:
     assert "made with another configuration (seed 3, asked 0)" in line
     (line,) = problems(index=str(tmp_path / "other"), url="best")
     assert "an index stores neither texts nor URLs" in line
+    (line,) = problems(index=str(tmp_path / "nowhere"), index_add=True, within="source")
+    assert "an index does not know its documents' sources" in line
     with pytest.raises(ValueError, match="give 'index'"):
         recipe(index_add=True)
 

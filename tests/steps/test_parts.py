@@ -6,11 +6,9 @@ import json
 import pydoc_data.topics
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,27 +16,20 @@ import yaml
 from pydantic import TypeAdapter
 
 from pipelines import recipe
-from pipelines.document import DOCUMENT_SCHEMA, canonical_json, document_id, documents, partitions_of
-from pipelines.engines.local import LocalEngine
-from pipelines.engines.plan import Engine
-from pipelines.ledger import Account
+from pipelines.document import documents
 from pipelines.recipe_errors import RecipeError
 from pipelines.recipe_parts import (
     BloomUse,
-    FilesUse,
     LinesUse,
     ParagraphsUse,
     PartUse,
-    RepositoriesUse,
-    SemanticUse,
     SubstringsUse,
 )
-from pipelines.steps import parts
-from pipelines.steps.step import Finished, RunFailed, Steps
-from pipelines.storage import write_parquet
+from pipelines.steps.step import Finished, RunFailed
 from pipelines.why import why
 from tests.engines.contract import NAMES, Engines
 from tests.pipelines.runs import tiny
+from tests.steps.parts_runs import bytes_of, ledger, performed, row, texts
 
 BANNER = "Share this page with your friends and colleagues 12\n"
 QUOTED = sorted(pydoc_data.topics.topics.values(), key=len)[-1][:3000].rpartition(" ")[0]
@@ -54,75 +45,12 @@ def corpus() -> pa.Table:
     return documents(rows)
 
 
-def row(name: str, text: str, source: str, kind: str = "web") -> dict[str, Any]:
-    uri = f"http://{source}.test/{name}"
-    return {
-        "id": document_id(source, uri, text.encode()), "uri": uri, "source": source, "kind": kind, "text": text,
-    }  # fmt: skip
-
-
-def finished(table: pa.Table, folder: Path, partitions: int) -> Finished:
-    """The step that made these documents."""
-    numbers = partitions_of(table["id"], partitions)
-    entries = [
-        write_parquet(
-            folder / "documents" / f"part-{part:05d}.parquet",
-            table.filter(pa.compute.equal(numbers, part)).sort_by("id").cast(DOCUMENT_SCHEMA),
-        )
-        for part in range(partitions)
-    ]
-    return Finished("04-dedup", "0" * 16, folder, Account(table.num_rows, table.num_rows), {"documents": entries})
-
-
-def signals_of(done: Finished, folder: Path) -> Finished:
-    """A signal of every document: its characters."""
-    entries = []
-    for number, path in enumerate(done.parts("documents")):
-        table = pq.read_table(path)
-        measured = table.select(["id"]).append_column(
-            "made.chars", pa.compute.utf8_length(table["text"]).cast(pa.float64())
-        )
-        entries.append(write_parquet(folder / "signals" / f"part-{number:05d}.parquet", measured))
-    return Finished("02-measure", "1" * 16, folder, Account(), {"signals": entries})
-
-
-def performed(
-    table: pa.Table, uses: Sequence[PartUse], folder: Path, engine: Engine | None = None, partitions: int = 3
-) -> list[Finished]:
-    done = finished(table, folder / "before", partitions)
-    measured = signals_of(done, folder / "signals")
-    steps = Steps(folder / "steps", engine or LocalEngine(1))
-    found: list[Finished] = []
-    for use in uses:
-        done = parts.run(steps, use, done, measured)
-        found.append(done)
-    return found
-
-
-def texts(done: Finished) -> dict[str, str]:
-    table = done.table("documents")
-    return dict(zip(table["uri"].to_pylist(), table["text"].to_pylist(), strict=True))
-
-
-def ledger(done: Finished) -> dict[str, dict[str, Any]]:
-    return {one["uri"]: one for one in done.table("ledger").to_pylist()}
-
-
 USES: tuple[PartUse, ...] = (
     SubstringsUse(prefer=("wiki",)),
     LinesUse(preset="llama3", kinds=("web",)),
     ParagraphsUse(prefer=("wiki",)),
     BloomUse(prefer=("wiki",), threshold=0.1, ngram=5, groups=2),
 )
-
-
-def bytes_of(steps: Sequence[Finished]) -> dict[str, bytes]:
-    return {
-        f"{done.name}/{name}/{path.name}": path.read_bytes()
-        for done in steps
-        for name in done.outputs
-        for path in done.parts(name)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -254,132 +182,6 @@ def test_a_build_with_parts_accounts_for_them(tmp_path: Path, monkeypatch: pytes
     assert any("cut" in verdict.evidence for verdict in story.verdicts)
 
 
-def embedded(folder: Path, name: str = "embeddings") -> tuple[pa.Table, Path]:
-    """Documents in groups that share a direction, with their embeddings in a file; one has none."""
-    topics = sorted(pydoc_data.topics.topics)[:48]
-    table = documents(
-        [row(name, pydoc_data.topics.topics[name], "wiki" if n % 4 == 0 else "web") for n, name in enumerate(topics)]
-    )
-    rng = np.random.default_rng(0)
-    vectors = np.repeat(rng.normal(size=(12, 24)), 4, axis=0) + 0.05 * rng.normal(size=(48, 24))
-    file = folder / f"{name}.parquet"
-    pq.write_table(
-        pa.table({"id": table["id"][:47], "embedding": pa.array(vectors[:47].tolist(), pa.list_(pa.float32()))}), file
-    )
-    return table, file
-
-
-def test_of_texts_that_say_the_same_the_preferred_or_best_stays(tmp_path: Path) -> None:
-    table, file = embedded(tmp_path)
-    use = SemanticUse(embeddings=(file,), quality="made.chars", clusters=5, sample=30, threshold=0.9)
-    (done,) = performed(table, [use], tmp_path)
-    kept, told = texts(done), ledger(done)
-    sizes = dict(zip(table["uri"].to_pylist(), (len(one) for one in table["text"].to_pylist()), strict=True))
-    uris = table["uri"].to_pylist()
-    assert len(kept) == 13
-    assert done.facts["without_embedding"] == 1
-    for group in range(12):
-        mine = uris[4 * group : 4 * group + 4]
-        some = [uri for uri in mine if uri != uris[47]]
-        best = max(some, key=lambda uri: sizes[uri])
-        assert best in kept
-        for uri in set(some) - {best}:
-            evidence = json.loads(told[uri]["evidence"])
-            assert told[uri]["reason"] == "semantic-duplicate"
-            assert evidence["parent_uri"] == best
-            assert evidence["similarity"] == told[uri]["value"] >= told[uri]["threshold"] == 0.9
-    (done,) = performed(table, [use.model_copy(update={"prefer": ("wiki",)})], tmp_path / "preferred")
-    assert set(texts(done)) == {*uris[::4], uris[47]}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_engines_do_not_show_in_what_says_the_same(name: str, tmp_path: Path) -> None:
-    table, file = embedded(tmp_path)
-    use = SemanticUse(embeddings=(file,), quality="made.chars", clusters=5, sample=30)
-    engines = Engines()
-    try:
-        made = [performed(table, [use], tmp_path / str(n), engines.get(name, n)) for n in (1, 3)]
-        assert bytes_of(made[0]) == bytes_of(made[1]) == bytes_of(performed(table, [use], tmp_path / "local"))
-    finally:
-        engines.close()
-
-
-def test_embeddings_that_are_wrong_are_told_with_their_file(tmp_path: Path) -> None:
-    table, file = embedded(tmp_path)
-    broken = pq.read_table(file)
-    numbers = broken["embedding"].to_pylist()
-    numbers[3][0] = float("nan")
-    pq.write_table(broken.set_column(1, "embedding", pa.array(numbers, pa.list_(pa.float32()))), file)
-    with pytest.raises(ValueError, match=f"embeddings.parquet: record {table['id'][3]}: vector 3"):
-        performed(table, [SemanticUse(embeddings=(file,))], tmp_path)
-
-
-def code(repository: str, files: dict[str, str], stars: int | None = None) -> list[dict[str, Any]]:
-    about = {"repository": repository} | ({} if stars is None else {"stars": stars})
-    rows = [row(f"{repository}/{path}", text, "code", "code") for path, text in files.items()]
-    return [one | {"metadata": canonical_json(about)} for one in rows]
-
-
-def library(start: int, count: int) -> dict[str, str]:
-    sources = sorted(Path(json.__file__).parents[1].glob("*.py"))
-    return {path.name: path.read_text("utf-8") for path in sources[start : start + count]}
-
-
-CHANGED = library(0, 18) | {"new.py": "import os\nprint(os.getcwd())\n", "other.py": "x = 1\n"}
-CODE = [
-    *code("a-fork", {name: text.replace("\n", "\r\n") for name, text in library(0, 20).items()}, 3),
-    *code("b-original", library(0, 20), 900),
-    *code("c-fork-that-went-on", CHANGED, 1),
-    *code("d-other", library(20, 15)),
-    *code("e-copies-one-file", {**library(40, 10), **library(0, 1)}),
-    *code("f-empty", {"__init__.py": "", "a.py": "", "b.py": "\n"}),
-    *code("g-small", library(0, 2)),
-    row("page", "import this", "web"),
-]
-
-
-def test_forks_go_with_all_their_files_and_the_starred_repository_stays(tmp_path: Path) -> None:
-    table = documents(CODE)
-    (done,) = performed(table, [RepositoriesUse()], tmp_path)
-    told = ledger(done)
-    gone = {one["uri"].split("/")[3] for one in told.values() if one["verdict"] == "dropped"}
-    assert gone == {"a-fork", "c-fork-that-went-on"}
-    evidence = [json.loads(one["evidence"]) for one in told.values() if one["verdict"] == "dropped"]
-    assert {one["kept_repository"] for one in evidence} == {"b-original"}
-    assert {round(one["similarity"], 6) for one in evidence} == {1.0, round(18 / 22, 6)}
-    assert done.facts == {"repositories": 5, "gone": 2}
-    assert len(texts(done)) == table.num_rows - 20 - 20
-
-
-def test_of_files_of_the_same_content_the_one_with_most_stars_stays(tmp_path: Path) -> None:
-    (done,) = performed(documents(CODE), [FilesUse()], tmp_path)
-    left = Counter(uri.split("/")[3] for uri in texts(done))
-    assert left == {
-        "b-original": 20, "c-fork-that-went-on": 2, "d-other": 15, "e-copies-one-file": 10, "f-empty": 3, "page": 1,
-    }  # fmt: skip
-    told = ledger(done)
-    ids = {one["id"]: uri for uri, one in told.items()}
-    gone = [(uri, one) for uri, one in told.items() if one["verdict"] == "dropped"]
-    assert all(one["reason"] == "same-content" for _, one in gone)
-    assert all(
-        ids[json.loads(one["evidence"])["parent"]].split("/")[3:] == ["b-original", uri.split("/")[4]]
-        for uri, one in gone
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_engines_do_not_show_in_code(name: str, tmp_path: Path) -> None:
-    uses = [RepositoriesUse(), FilesUse()]
-    engines = Engines()
-    try:
-        made = performed(documents(CODE), uses, tmp_path / "two", engines.get(name, 2))
-        assert bytes_of(made) == bytes_of(performed(documents(CODE), uses, tmp_path / "one"))
-    finally:
-        engines.close()
-
-
 def test_the_page_shows_a_recipe_that_is_right() -> None:
     page = (Path(__file__).parents[2] / "docs" / "dedup_parts.md").read_text()
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
@@ -401,3 +203,14 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(RecipeError) as error:
             recipe.load(Path("tiny.yaml"), [f"dedup_parts=[{wrong}]"])
         assert told in str(error.value)
+
+
+def test_documents_out_of_scope_fill_no_bucket(tmp_path: Path) -> None:
+    """Seven equal lines in one bucket go; documents of code beside them once made it two buckets, where they stayed."""
+    line = "All rights reserved by the people who wrote this page.\n"
+    pages = [row(f"{number}", f"{line}Page {'abcdefgh'[number] * 20} alone.\n", "web") for number in range(7)]
+    other = [row(f"c{number}", f"x = {number}\n", "web", "code") for number in range(40)]
+    use = LinesUse(preset="llama3", kinds=("web",), bucket=10)
+    (done,) = performed(documents(pages + other), [use], tmp_path)
+    assert (done.facts["documents"], done.facts["buckets"], done.facts["dropped"]) == (7, 1, 7)
+    assert not any(line in text for text in texts(done).values())

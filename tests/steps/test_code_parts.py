@@ -1,0 +1,83 @@
+"""Files and repositories that are there twice: the starred one stays, engines do not show."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.document import canonical_json, documents
+from pipelines.recipe_parts import (
+    FilesUse,
+    RepositoriesUse,
+)
+from tests.engines.contract import NAMES, Engines
+from tests.steps.parts_runs import bytes_of, ledger, performed, row, texts
+
+
+def code(repository: str, files: dict[str, str], stars: int | None = None) -> list[dict[str, Any]]:
+    about = {"repository": repository} | ({} if stars is None else {"stars": stars})
+    rows = [row(f"{repository}/{path}", text, "code", "code") for path, text in files.items()]
+    return [one | {"metadata": canonical_json(about)} for one in rows]
+
+
+def library(start: int, count: int) -> dict[str, str]:
+    sources = sorted(Path(json.__file__).parents[1].glob("*.py"))
+    return {path.name: path.read_text("utf-8") for path in sources[start : start + count]}
+
+
+CHANGED = library(0, 18) | {"new.py": "import os\nprint(os.getcwd())\n", "other.py": "x = 1\n"}
+CODE = [
+    *code("a-fork", {name: text.replace("\n", "\r\n") for name, text in library(0, 20).items()}, 3),
+    *code("b-original", library(0, 20), 900),
+    *code("c-fork-that-went-on", CHANGED, 1),
+    *code("d-other", library(20, 15)),
+    *code("e-copies-one-file", {**library(40, 10), **library(0, 1)}),
+    *code("f-empty", {"__init__.py": "", "a.py": "", "b.py": "\n"}),
+    *code("g-small", library(0, 2)),
+    row("page", "import this", "web"),
+]
+
+
+def test_forks_go_with_all_their_files_and_the_starred_repository_stays(tmp_path: Path) -> None:
+    table = documents(CODE)
+    (done,) = performed(table, [RepositoriesUse()], tmp_path)
+    told = ledger(done)
+    gone = {one["uri"].split("/")[3] for one in told.values() if one["verdict"] == "dropped"}
+    assert gone == {"a-fork", "c-fork-that-went-on"}
+    evidence = [json.loads(one["evidence"]) for one in told.values() if one["verdict"] == "dropped"]
+    assert {one["kept_repository"] for one in evidence} == {"b-original"}
+    assert {round(one["similarity"], 6) for one in evidence} == {1.0, round(18 / 22, 6)}
+    assert done.facts == {"repositories": 5, "gone": 2}
+    assert len(texts(done)) == table.num_rows - 20 - 20
+
+
+def test_of_files_of_the_same_content_the_one_with_most_stars_stays(tmp_path: Path) -> None:
+    (done,) = performed(documents(CODE), [FilesUse()], tmp_path)
+    left = Counter(uri.split("/")[3] for uri in texts(done))
+    assert left == {
+        "b-original": 20, "c-fork-that-went-on": 2, "d-other": 15, "e-copies-one-file": 10, "f-empty": 3, "page": 1,
+    }  # fmt: skip
+    told = ledger(done)
+    ids = {one["id"]: uri for uri, one in told.items()}
+    gone = [(uri, one) for uri, one in told.items() if one["verdict"] == "dropped"]
+    assert all(one["reason"] == "same-content" for _, one in gone)
+    assert all(
+        ids[json.loads(one["evidence"])["parent"]].split("/")[3:] == ["b-original", uri.split("/")[4]]
+        for uri, one in gone
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_engines_do_not_show_in_code(name: str, tmp_path: Path) -> None:
+    uses = [RepositoriesUse(), FilesUse()]
+    engines = Engines()
+    try:
+        made = performed(documents(CODE), uses, tmp_path / "two", engines.get(name, 2))
+        assert bytes_of(made) == bytes_of(performed(documents(CODE), uses, tmp_path / "one"))
+    finally:
+        engines.close()
