@@ -75,7 +75,7 @@ _LEADING: Final = (
     r"(?:Via|Viale|Piazza|Corso|Vicolo|Largo|Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Carrer|Rua|Travessa|Praça|Rue|ul\.|ulica"
     r"|al\.|Am|An der|Im|In der|Zum|Zur|Auf dem)"
 )
-_STANDING: Final = "Straße|Strasse|Str.|Allee|Gasse|Damm|Ufer|Weg|Platz|Ring|Markt".split("|")
+_STANDING: Final = ("Straße", "Strasse", "Str.", "Allee", "Gasse", "Damm", "Ufer", "Weg", "Platz", "Ring", "Markt")
 """German words for a street that stand apart, behind a name ("Berliner Straße")."""
 _SPORTS: Final = ("Weg", "Platz", "Ring", "Markt")
 """Those of them that come before a number elsewhere, too ("Platz 3, 2010 ..."): a year is no postal code there."""
