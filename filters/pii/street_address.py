@@ -56,11 +56,13 @@ _FRENCH: Final = re.compile(
     rf"(?:[A-Z]{{1,2}}-)?\d{{4,5}} (?=[A-Z\u00c0-\u00de]){_PLACE}(?:[ \-]{_PLACE}){{0,3}}",
     re.IGNORECASE,
 )
+_GAP: Final = r"(?!,?\s?\n\s?\n)[,\s]{1,3}"
+"""Between the parts of an address: no empty line."""
 # A number, a name and the number of a flat say as much as a word for a street: "3250 El Camino Real, Suite 200, ...".
 _FLAT: Final = re.compile(
     rf"\d{{1,6}} {_NAME}(?:,? {_WORD}){{0,6}}?(?:,?\s{{1,2}}(?:{'|'.join(unit.capitalize() for unit in _UNITS)})\.? "
-    rf"#?\d{{1,5}}[A-Z]?){{1,2}}[,\s]{{1,3}}{_PLACE}(?:[,\s]{{1,3}}(?:{_PLACE}|\({_PLACE}\)|de|del|do|la|of|[A-Z]{{1,2}}"
-    r"|\d{2})){0,6}?,?\s{1,3}(?:\d{5}(?:-\d{4})?|[A-CEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})"
+    rf"#?\d{{1,5}}[A-Z]?){{1,2}}{_GAP}{_PLACE}(?:{_GAP}(?:{_PLACE}|\({_PLACE}\)|de|del|do|la|of|[A-Z]{{1,2}}"
+    r"|\d{2})){0,6}?,?(?!\s?\n\s?\n)\s{1,3}(?:\d{5}(?:-\d{4})?|[A-CEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})"
     r"(?!\w)"
 )
 _MILITARY: Final = re.compile(
