@@ -62,8 +62,8 @@ _GAP: Final = r"(?!,?\s?\n\s?\n)[,\s]{1,3}"
 _FLAT: Final = re.compile(
     rf"\d{{1,6}} {_NAME}(?:,? {_WORD}){{0,6}}?(?:,?\s{{1,2}}(?:{'|'.join(unit.capitalize() for unit in _UNITS)})\.? "
     rf"#?\d{{1,5}}[A-Z]?){{1,2}}{_GAP}{_PLACE}(?:{_GAP}(?:{_PLACE}|\({_PLACE}\)|de|del|do|la|of|[A-Z]{{1,2}}"
-    r"|\d{2})){0,6}?,?(?!\s?\n\s?\n)\s{1,3}(?:\d{5}(?:-\d{4})?|[A-CEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})"
-    r"(?!\w)"
+    r"|\d{2})){0,6}?,?(?!\s?\n\s?\n)\s{1,3}"
+    r"(?:\d{5}(?:-\d{4})?|[A-CEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})(?!\w)"
 )
 _MILITARY: Final = re.compile(
     r"(?:PSC|UNIT|CMR) \d{1,5},? BOX \d{1,5}[,\s]{1,3}(?:APO|FPO|DPO),? A[AEP] \d{5}(?!\w)", re.I
