@@ -6,8 +6,9 @@ by the hash ``h * 116049371 + next`` of the words' own 32-bit hashes. A model ma
 word up by its hash (``hashed``).
 
 A row may be a vector or one number. A linear model of few labels is read with its rows already multiplied by those of
-the labels, so that a run of words costs one number fetched: that, and a memory of the words met last, is what makes it
-many times as fast as the library. Each text's rows are added in their order alone: neither batches nor order show.
+the labels, so that a run of words costs one number fetched: that, what each word of the dictionary adds, made once for
+all texts, and a memory of the other words met last, are what makes it many times as fast as the library. Each text's
+rows are added in their order alone: neither batches nor order show.
 """
 
 # pyright: reportMissingParameterType=false
@@ -15,7 +16,7 @@ many times as fast as the library. Each text's rows are added in their order alo
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from kernels.fasttext import FNV_BASIS, Dictionary, kept_row, step, sum_word
 from kernels.mixing import finish
 
-__all__ = ["END", "NO_TABLE", "ngram_rows", "ngram_sums", "word_slots", "word_table"]
+__all__ = ["END", "NO_WORDS", "KnownWords", "known_words", "ngram_rows", "ngram_sums", "word_slots"]
 
 _FACTOR: Final = np.uint64(116049371)
 _MULTIPLY: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -40,8 +41,18 @@ _STRETCH: Final = 1024  # words gone through at a time
 _LABEL: Final = np.frombuffer(b"__label__", np.uint8)
 
 
-NO_TABLE: Final = np.zeros(0, np.uint64)
-NO_TABLE.flags.writeable = False
+class KnownWords(NamedTuple):
+    """The words of a dictionary by a hash of 64 bits, and what each adds to its text."""
+
+    table: NDArray[np.uint64]  # 32 bits of the hash beside the word's number; open addressing
+    sums: NDArray[np.float32]  # (words, columns): of its row and its n-grams of characters; empty where there are none
+    counts: NDArray[np.int32]  # how many rows that is
+
+
+NO_WORDS: Final = KnownWords(np.zeros(0, np.uint64), np.zeros((0, 1), np.float32), np.zeros(0, np.int32))
+"""Every word is looked up as fastText does, and remembered."""
+for _array in NO_WORDS:
+    _array.flags.writeable = False
 
 
 def _hashed(word: bytes) -> np.uint32:
@@ -63,7 +74,7 @@ def ngram_sums(
     longest: int,
     *,
     hashed: bool = False,
-    table: NDArray[np.uint64] = NO_TABLE,
+    known: KnownWords = NO_WORDS,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Add up the rows of every text's words and n-grams of words; the end's own row is not among them.
 
@@ -74,13 +85,13 @@ def ngram_sums(
         dictionary: where a word's and a bucket's row is.
         longest: words of the longest n-gram, 2 or more (1 where words are hashed).
         hashed: a word has the row of its hash's bucket, whether or not it is in the dictionary.
-        table: what ``word_table`` made of the dictionary, for a model without n-grams of characters; without it each
-            word is looked up as fastText does, and remembered.
+        known: what ``known_words`` made of the dictionary; words that it has not are looked up as fastText does, and
+            remembered.
 
     Returns:
         Sums (texts, columns of a row), and how many rows each is made of.
     """
-    return _sums(data, offsets, rows, dictionary, longest, hashed, table)
+    return _sums(data, offsets, rows, dictionary, longest, hashed, *known)
 
 
 def ngram_rows(
@@ -94,15 +105,20 @@ def ngram_rows(
     return _rows(data, offsets, buckets, longest)
 
 
-def word_table(spelling: NDArray[np.uint8], bounds: NDArray[np.int64], words: int) -> NDArray[np.uint64]:
-    """A table of the first ``words`` words by a hash of 64 bits, of which it keeps 32 beside the word's number.
+def known_words(rows: NDArray[np.float32], dictionary: Dictionary) -> KnownWords:
+    """A table of the dictionary's words, and their sums where they have n-grams of characters.
 
     A word that is not in it is taken for one that is once in four thousand million times.
     """
-    table = np.zeros(max(1024, 1 << (2 * words).bit_length()), np.uint64)
-    _fill(spelling, bounds, words, table)
-    table.flags.writeable = False
-    return table
+    table = np.zeros(max(1024, 1 << (2 * dictionary.words).bit_length()), np.uint64)
+    _fill(dictionary.spelling, dictionary.bounds, dictionary.words, table)
+    words = dictionary.words if dictionary.longest else 0
+    sums, counts = np.zeros((words, rows.shape[1]), np.float32), np.zeros(words, np.int32)
+    if words:
+        _sum_words(rows, dictionary, sums, counts)
+    for array in (table, sums, counts):
+        array.flags.writeable = False
+    return KnownWords(table, sums, counts)
 
 
 def word_slots(spelling: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -123,6 +139,16 @@ def _fill(spelling, bounds, words, table) -> Any:
         while table[slot]:
             slot = (slot + 1) & mask
         table[slot] = (key << _U32) | np.uint64(number + 1)
+
+
+@njit(cache=True, nogil=True)
+def _sum_words(rows, dictionary, sums, counts) -> Any:
+    token = np.empty(256, np.uint8)
+    for number in range(len(counts)):
+        start, end = dictionary.bounds[number], dictionary.bounds[number + 1]
+        if end - start + 2 > len(token):
+            token = np.empty(2 * (end - start + 2), np.uint8)
+        counts[number] = sum_word(dictionary.spelling, start, end, rows, dictionary, token, sums[number])
 
 
 @njit(cache=True, nogil=True)
@@ -231,6 +257,21 @@ def _look_up(keys, first, last, table, found) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _numbers(keys, first, last, table, found) -> Any:
+    """The number of each word from ``first`` to ``last``, -1 for one that the table has not."""
+    mask = np.int64(len(table) - 1)
+    for k in range(first, last):
+        key = keys[k, 0]
+        slot = np.int64(key >> _U32) & mask
+        tag = key << _U32
+        held = table[slot]
+        while held and (held ^ tag) > _LOW:
+            slot = (slot + 1) & mask
+            held = table[slot]
+        found[k] = np.int64(held & _LOW) - 1
+
+
+@njit(cache=True, nogil=True)
 def _gather(rows, found, met, total) -> Any:
     """Add up the rows whose numbers were found."""
     if rows.shape[1] == 1:
@@ -245,14 +286,15 @@ def _gather(rows, found, met, total) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _sums(data, offsets, rows, dictionary, longest, hashed, table) -> Any:
+def _sums(data, offsets, rows, dictionary, longest, hashed, table, word_sums, word_counts) -> Any:
     n = len(offsets) - 1
     columns = rows.shape[1]
     buckets = np.uint64(max(dictionary.buckets, 1))
     share = 1.0 / np.float64(buckets)
     ngrams = longest if dictionary.buckets > 0 else 1
     whole = len(rows) == dictionary.words + dictionary.buckets
-    remembering = not hashed and len(table) == 0
+    summed = len(word_counts) > 0
+    remembering = not hashed and (len(table) == 0 or summed)
     sums = np.zeros((n, columns), np.float64)
     counts = np.zeros(n, np.int64)
     power = _REMEMBERED_SHORT if columns <= 4 else _REMEMBERED
@@ -289,7 +331,14 @@ def _sums(data, offsets, rows, dictionary, longest, hashed, table) -> Any:
                 count += met
                 _gather(rows, found, met, total)
             else:
+                if summed:
+                    _numbers(keys, carried, m, table, found)
                 for k in range(carried, m):
+                    if summed and found[k] >= 0:
+                        count += word_counts[found[k]]
+                        for d in range(columns):
+                            total[d] += word_sums[found[k], d]
+                        continue
                     key = keys[k, 0] | _U1
                     slot = np.int64(key >> shift)
                     if known[slot] != key:

@@ -1,7 +1,8 @@
 """What other rules would do to a finished run: decisions again from the stored signals, nothing measured, nothing run.
 
 Only the rules' decision is taken again. What follows (duplicates, benchmark text, the mixture's budget) is not: a
-document gained may turn out a copy, and where a document lost had copies, one of them may take its place.
+document gained may turn out a copy, and where a document lost had copies, one of them may take its place. Documents of
+which blanking leaves no sentence are dropped, as in a build: where the ledger does not say which, they are cut again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from numpy.typing import NDArray
 
 import filters
 from filters.expression import SECOND_LANGUAGE, asked_columns
+from pipelines.document import DOCUMENT_SCHEMA
+from pipelines.recipe import Consent
 from pipelines.recipe_errors import RecipeError
 from pipelines.report.folder import RunFolder, RunFolderError
 from pipelines.report.samples import excerpts
-from pipelines.rules import of_documents
+from pipelines.rules import NO_TEXT, of_documents, of_lines
+from pipelines.steps.decide import Decide
 from pipelines.storage import read_schema, read_table, rows_where
 from pipelines.whatif_changes import Change, changed
 
@@ -125,8 +129,9 @@ def whatif(run: Path, sets: Sequence[str], samples: int = SAMPLES) -> WhatIf:
     found = WhatIf(str(run), tuple(changes))
     rates = _rates(folder)
     moved = _Moved(samples)
+    deciders = _Sides(_decider(folder, before), _decider(folder, after))
     for part in parts:
-        _decide(part, of_documents(before), of_documents(after), rates, found, moved)
+        _decide(part, deciders, rates, found, moved)
     found.sources = dict(sorted(found.sources.items()))
     ranked = sorted(found.rules.items(), key=lambda item: (-(item[1].gained + item[1].lost), item[0]))
     found.rules = dict(ranked)
@@ -161,18 +166,47 @@ def _parts(folder: RunFolder) -> Iterator[_Part]:
         yield _Part(path, documents.get(path.name, ()), ledgers[path.name], tokens.get(path.name))
 
 
-def _decide(
-    part: _Part,
-    before: Sequence[filters.Rule],
-    after: Sequence[filters.Rule],
-    rates: Mapping[str, float],
-    found: WhatIf,
-    moved: _Moved,
-) -> None:
+@dataclass(frozen=True)
+class _Sides:
+    """What decides in the run, and what would."""
+
+    before: Decide
+    after: Decide
+
+    @property
+    def blank_alike(self) -> bool:
+        """Whether both blank the same sentences."""
+        return _blanking(self.before) == _blanking(self.after)
+
+
+def _decider(folder: RunFolder, rules: Sequence[filters.Rule]) -> Decide:
+    """The run's step with other rules; what replaces personal data is left out, as no document comes or goes by it."""
+    recipe = folder.facts["recipe"]
+    told = recipe["filters"]
+    model = told.get("language_model")
+    return Decide(
+        Consent.model_validate(recipe["consent"]),
+        tuple(rule for rule in of_documents(rules) if rule.action != "redact"),
+        (),
+        of_lines(rules),
+        None if model is None else Path(model),
+        blank_with=told.get("blank_with", ""),
+    )
+
+
+def _blanking(decider: Decide) -> list[filters.Rule]:
+    return [rule for rule in decider.rules if rule.action == "blank"]
+
+
+def _decide(part: _Part, sides: _Sides, rates: Mapping[str, float], found: WhatIf, moved: _Moved) -> None:
     """Decide on the documents of one partition, both ways."""
-    table = _joined(part, [*before, *after])
-    old, new = filters.decide(table, before), filters.decide(table, after)
-    was, now = (one["keep"].to_numpy() for one in (old, new))
+    before, after = sides.before.rules, sides.after.rules
+    table, emptied = _joined(part, [*before, *after])
+    old = _without_text(filters.decide(table, before), emptied)
+    was = old["keep"].to_numpy()
+    new = filters.decide(table, after)
+    new = _without_text(new, _emptied(part, table, sides, new, was, emptied))
+    now = new["keep"].to_numpy()
     gained, lost = now & ~was, was & ~now
     tokens = _tokens(part, table["id"])
     estimated = np.zeros(len(was))
@@ -212,24 +246,71 @@ def _move(
     tally.tokens_lost += int(tokens[lost].sum())
 
 
-def _joined(part: _Part, rules: Sequence[filters.Rule]) -> pa.Table:
+def _without_text(decided: pa.Table, emptied: NDArray[np.bool_]) -> pa.Table:
+    """What was decided, where documents are dropped of which blanking leaves nothing; they have no value."""
+    mask = pa.array(emptied & decided["keep"].to_numpy())
+    reason: Any = pc.if_else(mask, NO_TEXT, decided["reason"])
+    keep: Any = pc.and_not(decided["keep"], mask)
+    for name, column in (("keep", keep), ("reason", reason)):
+        decided = decided.set_column(decided.schema.get_field_index(name), name, column)
+    return decided
+
+
+def _emptied(
+    part: _Part,
+    table: pa.Table,
+    sides: _Sides,
+    new: pa.Table,
+    was: NDArray[np.bool_],
+    emptied: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Of which documents blanking would leave nothing: as the ledger says where the same is blanked, else as cut now.
+
+    Only texts that have a sentence to lose, and of which the ledger cannot tell, are read and cut.
+    """
+    blanking = {rule.name for rule in _blanking(sides.after)}
+    names: Any = new["failed"].combine_chunks()
+    hit = pc.is_in(pc.list_flatten(names), value_set=pa.array(sorted(blanking), pa.string()))
+    losing = np.zeros(len(was), np.bool_)
+    losing[pc.list_parent_indices(names).filter(hit).to_numpy()] = True
+    losing &= new["keep"].to_numpy()
+    found = losing & emptied if sides.blank_alike else np.zeros(len(was), np.bool_)
+    asked = losing & ~(was | emptied) if sides.blank_alike else losing
+    if not asked.any():
+        return found
+    signals = table.filter(pa.array(asked))
+    wanted = ds.field("id").isin(signals["id"].combine_chunks())
+    texts = pa.Table.from_batches(rows_where(list(part.documents), wanted, DOCUMENT_SCHEMA.names, 4096))
+    signals = signals.take(pc.index_in(texts["id"], value_set=signals["id"].combine_chunks()))
+    for name in signals.column_names:
+        if name not in DOCUMENT_SCHEMA.names:
+            texts = texts.append_column(name, signals[name])
+    ledger = sides.after(texts)["ledger"]
+    gone = ledger["id"].filter(pc.equal(ledger["reason"], NO_TEXT)).combine_chunks()
+    return found | pc.is_in(table["id"], value_set=gone.cast(table["id"].type)).to_numpy()
+
+
+def _joined(part: _Part, rules: Sequence[filters.Rule]) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Read the signals that the rules need, with source, kind and language; those no rule may bring back are left out.
 
-    A publisher's refusal stands above all rules, and a record whose decision failed has none.
+    A publisher's refusal stands above all rules, and a record whose decision failed has none. Beside them: of which
+    documents that the rules kept blanking left nothing.
     """
     needed = {rule.signal for rule in rules}
     schema = read_schema(part.signals)
-    needed |= {"lines.dropped_word_ratio"} | {name for rule in rules for name in asked_columns(rule)}
+    needed |= {"lines.dropped_word_ratio", "lines.dropped"} | {name for rule in rules for name in asked_columns(rule)}
     columns = [name for name in schema.names if name in needed]
     signals = read_table(part.signals, ["id", "language.language", *columns])
     known = pa.concat_tables(read_table(path, ["id", "source", "kind"]) for path in part.documents)
-    ledger = read_table(part.ledger, ["id", "verdict", "reason"])
+    ledger = read_table(part.ledger, ["id", "verdict", "reason", "signal"])
     settled = pc.or_(pc.equal(ledger["verdict"], "failed"), pc.equal(ledger["reason"], "consent-refused"))
     out = pc.is_in(signals["id"], value_set=ledger["id"].filter(settled).combine_chunks())
     signals = signals.filter(pc.invert(out))
     at = pc.index_in(signals["id"], value_set=known["id"].combine_chunks())
     signals = signals.append_column("source", known["source"].take(at)).append_column("kind", known["kind"].take(at))
-    return signals.append_column("language", signals["language.language"].cast(pa.string()))
+    empty = ledger["id"].filter(pc.and_(pc.equal(ledger["reason"], NO_TEXT), pc.is_null(ledger["signal"])))
+    emptied = pc.is_in(signals["id"], value_set=empty.combine_chunks()).to_numpy()
+    return signals.append_column("language", signals["language.language"].cast(pa.string())), emptied
 
 
 def _tokens(part: _Part, ids: pa.ChunkedArray) -> NDArray[np.int64]:

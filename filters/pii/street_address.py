@@ -24,10 +24,12 @@ _ROMANCE: Final = """
     rue avenue boulevard bd place chemin allée allee impasse quai route cours square passage faubourg esplanade
     villa sentier
 """.split()  # noqa: SIM905
-STREET_WORDS: Final = tuple(dict.fromkeys((*_ENGLISH, *_ROMANCE, "box")))
+_UNITS: Final = "apt apartment suite".split()  # noqa: SIM905
+STREET_WORDS: Final = tuple(dict.fromkeys((*_ENGLISH, *_ROMANCE, *_UNITS, "box")))
 """One of them stands within seven words behind the number, where the number comes first."""
 
 _NAME: Final = r"(?:[A-Z0-9\u00c0-\u00de][\w'’.\-]*)"
+_WORD: Final = r"[\w'’.\-]{1,24}"
 _PLACE: Final = r"(?:(?:St|Ste|Mt|Ft)\. )?[A-Z\u00c0-\u00de][\w'’\-]*"
 _COMPASS: Final = r"(?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\.?"
 _STREET: Final = (
@@ -54,6 +56,15 @@ _FRENCH: Final = re.compile(
     rf"(?:[A-Z]{{1,2}}-)?\d{{4,5}} (?=[A-Z\u00c0-\u00de]){_PLACE}(?:[ \-]{_PLACE}){{0,3}}",
     re.IGNORECASE,
 )
+_GAP: Final = r"(?!,?\s?\n\s?\n)[,\s]{1,3}"
+"""Between the parts of an address: no empty line."""
+# A number, a name and the number of a flat say as much as a word for a street: "3250 El Camino Real, Suite 200, ...".
+_FLAT: Final = re.compile(
+    rf"\d{{1,6}} {_NAME}(?:,? {_WORD}){{0,6}}?(?:,?\s{{1,2}}(?:{'|'.join(unit.capitalize() for unit in _UNITS)})\.? "
+    rf"#?\d{{1,5}}[A-Z]?){{1,2}}{_GAP}{_PLACE}(?:{_GAP}(?:{_PLACE}|\({_PLACE}\)|de|del|do|la|of|[A-Z]{{1,2}}"
+    r"|\d{2})){0,6}?,?(?!\s?\n\s?\n)\s{1,3}"
+    r"(?:\d{5}(?:-\d{4})?|[A-CEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})(?!\w)"
+)
 _MILITARY: Final = re.compile(
     r"(?:PSC|UNIT|CMR) \d{1,5},? BOX \d{1,5}[,\s]{1,3}(?:APO|FPO|DPO),? A[AEP] \d{5}(?!\w)", re.I
 )
@@ -66,14 +77,20 @@ _LEADING: Final = (
     r"(?:Via|Viale|Piazza|Corso|Vicolo|Largo|Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Carrer|Rua|Travessa|Praça|Rue|ul\.|ulica"
     r"|al\.|Am|An der|Im|In der|Zum|Zur|Auf dem)"
 )
+_STANDING: Final = ("Straße", "Strasse", "Str.", "Allee", "Gasse", "Damm", "Ufer", "Weg", "Platz", "Ring", "Markt")
+"""German words for a street that stand apart, behind a name ("Berliner Straße")."""
+_SPORTS: Final = ("Weg", "Platz", "Ring", "Markt")
+"""Those of them that come before a number elsewhere, too ("Platz 3, 2010 ..."): a year is no postal code there."""
 _BEFORE_NUMBER: Final = re.compile(
     rf"(?<!\w)(?:(?:{_NAME} ){{0,3}}?{_ENDING}"
+    rf"|(?:{_NAME} ){{1,3}}?(?P<standing>{'|'.join(map(re.escape, _STANDING))})"
     rf"|{_LEADING} ?(?:(?:{_NAME}|d[aeiou]s?|del|della|dei|la|von|y|e) ){{0,5}}?{_NAME}),? ?$"
 )
 _FROM_NUMBER: Final = re.compile(
     r"\d{1,4} ?[A-Za-z]?(?:[\-/]\d{1,4}[a-z]?)?(?:,? \d{1,2}[º°.][ A-Z]{0,2})?(?:,\s?|\n| - | )(?:[A-Z]{1,2}-)?"
     rf"(?:\d{{4}} [A-Z]{{2}}|\d{{3}} \d{{2}}|\d{{2}}-\d{{3}}|\d{{4,5}}) {{1,2}}{_PLACE}(?:[ \-]{_PLACE}){{0,3}}"
 )
+_YEAR: Final = re.compile(r"[,\n -]\s?(?:1[89]|20)\d\d {1,2}\D")
 _REACH: Final = 64
 
 
@@ -86,6 +103,10 @@ def street_addresses(text: str, start: int, end: int) -> Iterator[Span]:
         if match:
             yield Span("street_address", start, match.end(), match[0], name)
             return
+    match = _FLAT.match(text, start)
+    if match:
+        yield Span("street_address", start, match.end(), match[0], "flat")
+        return
     match = _FRENCH.match(text, start)
     if match and text[match.end(0) - 1].isalpha() and _town_is_capital(match[0]):
         yield Span("street_address", start, match.end(), match[0], "fr")
@@ -100,7 +121,7 @@ def street_addresses(text: str, start: int, end: int) -> Iterator[Span]:
         return
     street = _BEFORE_NUMBER.search(line)
     match = _FROM_NUMBER.match(text, start) if street else None
-    if street and match:
+    if street and match and not (street["standing"] in _SPORTS and _YEAR.search(match[0])):
         first = start - len(street[0])
         yield Span("street_address", first, match.end(), text[first : match.end()], "eu")
 

@@ -25,7 +25,7 @@ from filters import fasttext_file
 from filters.quality.card import QualityModelError
 from kernels.fasttext import Dictionary
 from kernels.strings import TextBatch
-from kernels.word_ngrams import NO_TABLE, ngram_sums, word_slots, word_table
+from kernels.word_ngrams import NO_WORDS, KnownWords, known_words, ngram_sums, word_slots
 
 __all__ = ["NgramModel", "from_fasttext", "hashed_model", "load", "save"]
 
@@ -45,7 +45,7 @@ class NgramModel:
         offset: added to each score.
         hashed: single words are looked up by their hash.
         positive: the label whose probability is the score, by its column; 0 where there is one column.
-        table: of the dictionary, where the model has no n-grams of characters.
+        known: the words of the dictionary, each with what it adds to its text.
     """
 
     rows: NDArray[np.float32]
@@ -55,13 +55,13 @@ class NgramModel:
     offset: NDArray[np.float32]
     hashed: bool
     positive: int
-    table: NDArray[np.uint64]
+    known: KnownWords
 
     def scores(self, batch: TextBatch) -> NDArray[np.float64]:
         """The probability of the positive label of each text, 0 to 1."""
         d = self.dictionary
         sums, counts = ngram_sums(
-            batch.data, batch.offsets, self.rows, d, self.word_ngrams, hashed=self.hashed, table=self.table
+            batch.data, batch.offsets, self.rows, d, self.word_ngrams, hashed=self.hashed, known=self.known
         )
         if len(self.end):
             sums += self.end
@@ -179,11 +179,10 @@ def _made(
     hashed: bool,
     positive: int,
 ) -> NgramModel:
-    plain = dictionary.longest == 0 and not hashed
-    table = word_table(dictionary.spelling, dictionary.bounds, dictionary.words) if plain else NO_TABLE
     rows = np.ascontiguousarray(rows, np.float32)
     rows.flags.writeable = False
-    return NgramModel(rows, dictionary, word_ngrams, end, offset, hashed, positive, table)
+    known = NO_WORDS if hashed else known_words(rows, dictionary)
+    return NgramModel(rows, dictionary, word_ngrams, end, offset, hashed, positive, known)
 
 
 def _dictionary(

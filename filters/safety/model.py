@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from filters.batch import Batch
 from kernels.known_runs import known_hashes
 from kernels.linear_texts import OUTPUTS, LinearTexts, alike, margins, worst_tenth
+from kernels.segments import counts_of
 from kernels.sentence_spans import Spans, passages
 from kernels.strings import text_batch
+from kernels.tokens import WORD
 from kernels.words import Words, words
 
 __all__ = [
@@ -73,7 +75,9 @@ def classifier() -> Classifier:
 def text_margins(batch: Batch, sentences: Spans, weights: LinearTexts) -> NDArray[np.float64]:
     """The margin of each text and output."""
     found = passages(sentences, batch.found.kinds, PASSAGE)
-    return worst_tenth(margins(batch.texts, read_words(batch), found.bounds, weights), found.offsets, _NOTHING)
+    margin = worst_tenth(margins(batch.texts, read_words(batch), found.bounds, weights), found.offsets, _NOTHING)
+    margin[batch.word_counts == 0] = _NOTHING  # punctuation and emoji: a passage, of which the model knows its bias
+    return margin
 
 
 def read_words(batch: Batch) -> Words:
@@ -95,7 +99,9 @@ def probabilities(batch: Batch, sentences: Spans) -> dict[str, NDArray[np.float6
 
 def sentence_probabilities(batch: Batch, sentences: Spans) -> dict[str, NDArray[np.float64]]:
     """The same for each sentence, as if it stood alone."""
-    return _calibrated(margins(batch.texts, read_words(batch), sentences.bounds, classifier().weights))
+    found = margins(batch.texts, read_words(batch), sentences.bounds, classifier().weights)
+    found[counts_of(batch.found.kinds, WORD, sentences.bounds) == 0] = _NOTHING
+    return _calibrated(found)
 
 
 def _calibrated(found: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -1,6 +1,7 @@
 """Grade texts: ask, keep every answer in a journal, write labels, and account for every text.
 
-Every text ends in one of three: graded, failed (with a reason), or not asked (the budget was spent). Graded ones are
+Every text ends in one of three: graded, failed (with a reason), or not asked (the budget was spent, or the grader
+failed). Graded ones are
 the labels; the others stand in a file beside them. Each answer is written down when it comes, under a key of model,
 wording and text: a stopped command goes on where it was, and asks again only what had no answer at all.
 """
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from pipelines.label.graders import Answer, Grader
+from pipelines.label.graders import Answer, Grader, GraderFailed
 from pipelines.label.grading import Prompt, score_of
 from pipelines.recipe_errors import RecipeError
 
@@ -93,13 +94,34 @@ def read_texts(path: Path, sample: int | None, seed: int) -> pa.Table:
         if "text" not in names:
             raise RecipeError([f"{file}: found the columns {', '.join(names)}, expected 'text' among them"])
         table: pa.Table = pq.read_table(file, columns=["text", *(name for name in _KEPT if name in names)])
-        tables.append(table.set_column(0, "text", table["text"].cast(pa.large_string()).fill_null("")))
+        tables.append(table.set_column(0, "text", _readable(file, table["text"])))
     found = pa.concat_tables(tables, promote_options="permissive")
     if sample is None or sample >= found.num_rows:
         return found
     hashes = [xxhash.xxh3_64_intdigest(text, seed) for text in found["text"].to_pylist()]
     chosen = sorted(range(len(hashes)), key=lambda row: (hashes[row], row))[:sample]
     return found.take(pa.array(sorted(chosen), pa.int64()))
+
+
+def _readable(file: Path, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts as large_string, null as an empty one; bytes that are not UTF-8 become U+FFFD, as in what is measured."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if not (pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        if not binary:
+            raise RecipeError([f"{file}: found texts of type {kind}, expected strings"])
+    if pa.types.is_null(kind):
+        return pa.chunked_array([pa.repeat(pa.scalar("", pa.large_string()), len(column))])
+    whole: Any = column.cast(pa.large_binary()).fill_null(b"").combine_chunks()
+    text = whole.view(pa.large_string())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        text = pa.array([one.decode("utf-8", "replace") for one in whole.to_pylist()], pa.large_string())
+    return pa.chunked_array([text])
 
 
 def label(
@@ -116,7 +138,7 @@ def label(
     """Grade texts and write `out` (labels), `NAME.failed.parquet` and `NAME.json` beside it; see the module.
 
     Raises:
-        GraderFailed: no question can be answered; what was answered before is kept.
+        GraderFailed: no question can be answered; what was answered before, or was on its way, is kept and written.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     contents: list[str] = texts["text"].to_pylist()
@@ -125,18 +147,24 @@ def label(
     known = _read_journal(journal)
     wanted = {key: text for key, text in zip(keys, contents, strict=True) if key not in known}
     sums = Sums(texts=len(keys), reused=len(set(keys)) - len(wanted))
+    wrong: GraderFailed | None = None
     with journal.open("a", encoding="utf-8") as file:
         _whole_line(journal, file)
-        for entry in _ask(wanted, grader, prompt, characters, budget or Budget(), parallel):
-            known[entry.key] = entry
-            file.write(json.dumps(asdict(entry), ensure_ascii=True) + "\n")
-            file.flush()
-            sums.asked += 1
-            sums.tokens += entry.tokens
-            told(sums.asked, len(wanted))
+        try:
+            for entry in _ask(wanted, grader, prompt, characters, budget or Budget(), parallel):
+                known[entry.key] = entry
+                file.write(json.dumps(asdict(entry), ensure_ascii=True) + "\n")
+                file.flush()
+                sums.asked += 1
+                sums.tokens += entry.tokens
+                told(sums.asked, len(wanted))
+        except GraderFailed as error:
+            wrong = error
     sums.retried = getattr(grader, "retried", 0)
     entries = [known.get(key) for key in keys]
-    _write(out, texts, entries, grader.name, prompt, sums)
+    _write(out, texts, entries, grader.name, prompt, sums, NOT_ASKED if wrong is None else f"not asked: {wrong}")
+    if wrong is not None:
+        raise wrong
     return sums
 
 
@@ -146,21 +174,26 @@ def _ask(
     left = iter(wanted.items())
     asked = tokens = 0
     waiting: dict[Future[Answer], str] = {}
+    wrong: GraderFailed | None = None  # told when what is on its way has come: an answer may be paid for
     with ThreadPoolExecutor(parallel) as pool:
         try:
             while True:
-                while len(waiting) < parallel and not budget.spent(asked, tokens):
+                while wrong is None and len(waiting) < parallel and not budget.spent(asked, tokens):
                     key, text = next(left, (None, ""))
                     if key is None:
                         break
                     waiting[pool.submit(grader.ask, prompt.of(text, characters))] = key
                     asked += 1
                 if not waiting:
-                    return
+                    break
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for one in done:
                     key = waiting.pop(one)
-                    answer = one.result()
+                    try:
+                        answer = one.result()
+                    except GraderFailed as error:
+                        wrong = wrong or error
+                        continue
                     tokens += answer.tokens
                     score = None if answer.reason else score_of(answer.text)
                     reason = answer.reason or (NO_SCORE if score is None else None)
@@ -168,6 +201,8 @@ def _ask(
         finally:
             for one in waiting:
                 one.cancel()
+    if wrong is not None:
+        raise wrong
 
 
 def _key(model: str, prompt: Prompt, characters: int, text: str) -> str:
@@ -203,10 +238,12 @@ def _whole_line(path: Path, file: TextIO) -> None:
         file.truncate(data.rfind(b"\n") + 1)
 
 
-def _write(out: Path, texts: pa.Table, entries: list[Entry | None], model: str, prompt: Prompt, sums: Sums) -> None:
+def _write(
+    out: Path, texts: pa.Table, entries: list[Entry | None], model: str, prompt: Prompt, sums: Sums, left: str
+) -> None:
     scores = [None if entry is None else entry.score for entry in entries]
-    reasons = [NOT_ASKED if entry is None else entry.reason for entry in entries]
-    graded = pa.array([score is not None for score in scores])
+    reasons = [left if entry is None else entry.reason for entry in entries]
+    graded = pa.array([score is not None for score in scores], pa.bool_())
     told: dict[str, Any] = {
         "score": pa.array(scores, pa.float64()),
         "reason": pa.array(reasons, pa.string()),
@@ -221,7 +258,7 @@ def _write(out: Path, texts: pa.Table, entries: list[Entry | None], model: str, 
     sums.failed = sums.texts - sums.graded - sums.not_asked
     sums.scores = {f"{score:g}": count for score, count in sorted(Counter(filter(_some, scores)).items())}
     sums.reasons = dict(sorted(Counter(reason for reason in reasons if reason is not None).items()))
-    failed = texts.filter(pa.array([score is None for score in scores]))
+    failed = texts.filter(pa.array([score is None for score in scores], pa.bool_()))
     _publish(out, texts.filter(graded).drop_columns(["reason"]))
     _publish(out.with_suffix(".failed.parquet"), failed.drop_columns(["score"]))
     summary = {"model": model, "prompt": prompt.digest, "wording": prompt.wording, **asdict(sums)}

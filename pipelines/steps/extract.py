@@ -30,6 +30,8 @@ from pipelines.storage import publish
 BATCH_BYTES = 8 << 20
 
 CODE = (
+    "filters.pii.private_key",
+    "filters.pii.span",
     "kernels",
     "pipelines.extract",
     "pipelines.sources",

@@ -103,6 +103,14 @@ def test_columns_are_categories_first_hate_speech() -> None:
     assert [found[name][row].as_py() for name in found.column_names for row in (1, 2)] == [0.0] * 24
 
 
+@pytest.mark.parametrize("text", ["!!!", "😀😀 👍", "... --- ...", "\u200f\u200f", "\x00", "— ? !\n\n***"])
+def test_a_text_without_words_is_0_throughout(text: str) -> None:
+    for family in ("safety", "safety_sentences"):
+        found = filters.measure(pa.array([text, "A word."]), [family]).to_pylist()
+        assert set(found[0].values()) == {0.0}
+        assert max(found[1].values()) > 0
+
+
 def test_context_explains_words() -> None:
     for text in (BREAST_CANCER, COURT, SCUNTHORPE):
         assert not any(values[0] for values in flags([text]).values()), text

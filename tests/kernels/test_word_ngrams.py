@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from filters import fasttext_file
 from kernels.strings import TextBatch, text_batch
 from kernels.word_ngrams import _bucket_of as bucket_of  # pyright: ignore[reportPrivateUsage]
-from kernels.word_ngrams import ngram_rows, ngram_sums, word_table
+from kernels.word_ngrams import known_words, ngram_rows, ngram_sums
 from tests.fasttext_model import TREE, written
 
 LINES = [
@@ -92,14 +92,16 @@ def test_neither_batches_nor_order_show(both: tuple[Any, Any]) -> None:
         assert np.array_equal(model.sums(batch([text]))[0][0], sums[row])
 
 
-def test_a_table_of_words_changes_nothing(tmp_path: Path) -> None:
-    model = made(tmp_path, "pairs")[1].projected()
-    d = model.dictionary
-    table = word_table(d.spelling, d.bounds, d.words)
-    texts = batch(TEXTS)
-    plain = ngram_sums(texts.data, texts.offsets, model.rows, d, 2)
-    quick = ngram_sums(texts.data, texts.offsets, model.rows, d, 2, table=table)
-    np.testing.assert_allclose(quick[0], plain[0], atol=1e-5)
+@pytest.mark.parametrize("kind", ["pairs", "threes with characters"])
+def test_what_is_known_of_words_changes_nothing(tmp_path: Path, kind: str) -> None:
+    model = made(tmp_path, kind)[1].projected()
+    known = known_words(model.rows, model.dictionary)
+    assert len(known.counts) == (model.dictionary.words if "characters" in kind else 0)
+    assert len(known.counts) == 0 or known.counts.max() > 2
+    texts = batch([*TEXTS, "</s> the river </s>", "rivers seas landed " * 700])  # words that no dictionary has, too
+    plain = ngram_sums(texts.data, texts.offsets, model.rows, model.dictionary, model.word_ngrams)
+    quick = ngram_sums(texts.data, texts.offsets, model.rows, model.dictionary, model.word_ngrams, known=known)
+    np.testing.assert_allclose(quick[0], plain[0], atol=1e-5, rtol=1e-6)
     assert np.array_equal(quick[1], plain[1])
 
 

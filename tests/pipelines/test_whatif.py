@@ -162,3 +162,65 @@ def test_why_tells_of_dropped_lines_and_redaction(runs: tuple[Path, Path]) -> No
     other = next(row for row in ledger.to_pylist() if row["source"] == "other")
     (story,) = why(run, other["id"]).records
     assert next(one for one in story.checks if one.rule == "one-word-line").passed is None
+
+
+BAD = "I hate all niggers, they should all be killed."
+
+
+def blanking(most: float) -> dict[str, Any]:
+    return {
+        "families": ["gopher", "safety_sentences"],
+        "rules": [
+            {"signal": "safety_sentences.hate_speech", "max": most, "action": "blank", "name": "hate"},
+            {"signal": "gopher.words", "min": 5, "name": "length"},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def emptied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run that blanks all of one document, and one that blanks nothing."""
+    folder = tmp_path_factory.mktemp("blank")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny.lay_out(folder)
+        pages = [
+            *((name, topics[name]) for name in tiny.OTHER),
+            ("bad", BAD),
+            ("half", f"{BAD} {topics[tiny.OTHER[0]]}"),
+        ]
+        archive(folder / "other" / "pages.warc.gz", pages)
+        return folder / tiny.build("run", filters=blanking(0.4)), folder / tiny.build("all", filters=blanking(1.0))
+
+
+def test_a_document_that_blanking_empties_is_lost_as_in_a_build(emptied: tuple[Path, Path]) -> None:
+    run, whole = emptied
+    few, many = kept(run), kept(whole)
+    assert len(many) - len(few) == 1
+    (gone,) = many.keys() - few.keys()
+    same = whatif.whatif(run, ["length=4"])
+    assert (same.total.before, same.total.after, same.total.gained) == (len(few), len(few), 0)
+    for change in ("hate=off", "hate=1.0", "hate.action=tag"):
+        found = whatif.whatif(run, [change])
+        assert (found.total.before, found.total.after) == (len(few), len(many)), change
+        assert found.rules["no-text-left"].gained == 1
+        assert [sample.id for sample in found.samples] == [gone]
+        assert found.samples[0].value is None
+    lost = whatif.whatif(whole, ["hate=0.4"])
+    assert (lost.total.before, lost.total.after) == (len(many), len(few))
+    assert lost.rules["no-text-left"].lost == 1
+    render(lost, Console(file=io.StringIO()))
+    back = whatif.whatif(run, ["length=100000"])  # another rule drops it now: it is neither gained nor lost
+    assert gone not in {sample.id for sample in back.samples}
+
+
+def test_what_other_rules_bring_back_is_blanked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.lay_out(tmp_path)
+    archive(tmp_path / "other" / "pages.warc.gz", [*((name, topics[name]) for name in tiny.OTHER), ("bad", BAD)])
+    strict = blanking(0.4)
+    strict["rules"][1]["min"] = 50
+    run = tmp_path / tiny.build("run", filters=strict)
+    found = whatif.whatif(run, ["length=5"])
+    built = kept(tmp_path / tiny.build("wide", filters=blanking(0.4)))
+    assert found.total.after == len(built)

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.pii.private_key import MARKS, private_keys
 from pipelines.sources.code.extra import extra
 
 PLACEHOLDER: Final = "<SECRET_KEY>"
@@ -43,7 +44,7 @@ _TOKENS: Final = {
     "MailchimpDetector": r"-us[0-9]",
     "NpmDetector": r"/:_authToken=",
     "OpenAIDetector": r"T3BlbkFJ",
-    "PrivateKeyDetector": r"PRIVATE KEY|PuTTY-User-Key-File-",
+    "PrivateKeyDetector": "|".join(MARKS),
     "PypiTokenDetector": r"pypi-Ag",
     "SendGridDetector": r"SG\.",
     "SlackDetector": r"(?i:xox[abposr]-[\p{Nd}]|hooks\.slack\.com/services/T)",
@@ -83,16 +84,6 @@ KNOWN_FORMS: Final = tuple(_TOKENS)
 """The default: plugins that know the form of a key."""
 
 _WHOLE: Final = frozenset({"GitHubTokenDetector", "GitLabTokenDetector"})  # their groups hold a part of the token
-_PEM = re.compile(
-    r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?P<body>.{1,20000}?)-----END \1-----", re.DOTALL
-)
-_OPEN_PEM = re.compile(  # without an end: what follows and can be a part of one
-    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?P<body>(?:\s|\\n|[\"'+,#*/]|[A-Za-z0-9+/=]{16,})+)"
-)
-_PUTTY = re.compile(
-    r"PuTTY-User-Key-File-\d:.{0,4000}?Private-Lines: \d+\r?\n(?P<body>(?:[A-Za-z0-9+/=]{4,}\r?\n?)+)", re.DOTALL
-)
-_KEY_DATA = re.compile(r"[A-Za-z0-9+/=]{16,}")
 _TOKEN_END = re.compile(r"[A-Za-z0-9_\-+/=.]*")
 _NUCLEOTIDES = re.compile(r"[ACGTUN]+")
 _PLACEHOLDERS = re.compile(
@@ -160,7 +151,9 @@ class Redactor:
         return [(name, _plugin(name)) for name in self.detectors if name != "PrivateKeyDetector"]
 
     def _one(self, text: str, lines: list[tuple[int, str]]) -> Redacted:
-        spans = list(_private_keys(text)) if "PrivateKeyDetector" in self.detectors else []
+        spans: list[tuple[int, int, str]] = []
+        if "PrivateKeyDetector" in self.detectors:
+            spans += [(found.start, found.end, "Private Key") for found in private_keys(text)]
         for at, line in lines:
             spans += [(at + start, at + end, kind) for start, end, kind in self._of_line(line)]
         return _replaced(text, spans)
@@ -235,15 +228,6 @@ def _likely(name: str, value: str, plugin: Any) -> bool:
     if any(doubt(value) for doubt in doubts) or _PLACEHOLDERS.fullmatch(value):
         return False
     return name == "KeywordDetector" or plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
-
-
-def _private_keys(text: str) -> Iterator[tuple[int, int, str]]:
-    """The data of private keys, without the lines around it; a header alone, as in code that looks for one, stays."""
-    for pattern in (_PEM, _OPEN_PEM, _PUTTY):
-        for found in pattern.finditer(text):
-            data = list(_KEY_DATA.finditer(text, *found.span("body")))
-            if sum(len(piece.group()) for piece in data) >= 64:
-                yield data[0].start(), data[-1].end(), "Private Key"
 
 
 def _replaced(text: str, spans: list[tuple[int, int, str]]) -> Redacted:

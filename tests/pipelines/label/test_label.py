@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.label.graders import Checkpoint, Endpoint, GraderFailed
+from pipelines.label.graders import Answer, Checkpoint, Endpoint, GraderFailed
 from pipelines.label.grading import PROMPT, Prompt, read_prompt, score_of
 from pipelines.label.label import NO_SCORE, NOT_ASKED, Budget, Sums, label, read_texts
 from pipelines.recipe_errors import RecipeError
@@ -278,3 +279,71 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert "2 texts: 1 graded, 1 failed, 0 not asked" in again.stdout
     wrong = CliRunner().invoke(app, ["label", str(tmp_path / "texts.parquet"), "--out", str(out)])
     assert isinstance(wrong.exception, RecipeError)
+
+
+@pytest.mark.parametrize("column", [pa.array([]), pa.array([], pa.string()), pa.array([None, None]), pa.array([b""])])
+def test_texts_without_rows_or_a_type(server: Server, tmp_path: Path, column: pa.Array) -> None:
+    pq.write_table(pa.table({"text": column}), tmp_path / "texts.parquet")
+    table = read_texts(tmp_path / "texts.parquet", None, 0)
+    assert table["text"].to_pylist() == [""] * len(column)
+    out = tmp_path / "labels.parquet"
+    sums = graded(server, table, out)
+    closes(sums, out)
+    assert sums.graded == len(column)
+    assert {pq.read_schema(out).field(name).type for name in ("text", "score")} == {pa.large_string(), pa.float64()}
+
+
+def test_numbers_are_no_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "texts.parquet")
+    with pytest.raises(RecipeError, match=r"texts\.parquet: found texts of type int64, expected strings"):
+        read_texts(tmp_path / "texts.parquet", None, 0)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_string()])
+def test_bytes_that_are_not_utf8_are_asked_about(server: Server, tmp_path: Path, kind: pa.DataType) -> None:
+    raw = pa.array(["ünï".encode(), b"caf\xe9", b"\xff\xfe"], pa.binary())
+    column = raw if kind == pa.binary() else raw.cast(pa.large_binary()).view(kind)
+    pq.write_table(pa.table({"text": column}), tmp_path / "texts.parquet")
+    table = read_texts(tmp_path / "texts.parquet", 3, 0)
+    assert table["text"].to_pylist() == ["ünï", "caf\ufffd", "\ufffd\ufffd"]
+    out = tmp_path / "labels.parquet"
+    sums = graded(server, table, out)
+    closes(sums, out)
+    assert sums.graded == 3
+
+
+class Failing:
+    """Answers slowly, but for one question, at which it fails when the others are on their way."""
+
+    name = "failing"
+
+    def __init__(self, together: int) -> None:
+        self.begun = threading.Barrier(together)
+        self.failed = threading.Event()
+
+    def ask(self, question: str) -> Answer:
+        self.begun.wait(10)
+        if question.endswith("wrong"):
+            self.failed.set()
+            raise GraderFailed("the model is gone")
+        assert self.failed.wait(10)
+        time.sleep(0.05)  # the failure is seen first
+        return Answer("Score: 3", 10)
+
+
+def test_answers_on_their_way_outlive_a_grader_that_fails(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "labels.parquet"
+    table = texts("a", "wrong", "bb", "never asked", "nor this")
+    with pytest.raises(GraderFailed, match="the model is gone"):
+        label(table, Failing(3), Prompt("Grade {text}"), out, parallel=3)
+    assert pq.read_table(out)["text"].to_pylist() == ["a", "bb"]
+    failed = pq.read_table(out.with_suffix(".failed.parquet")).to_pylist()
+    assert {row["text"]: row["reason"] for row in failed} == dict.fromkeys(
+        ["wrong", "never asked", "nor this"], "not asked: the model is gone"
+    )
+    told = json.loads(out.with_suffix(".json").read_text())
+    assert (told["texts"], told["graded"], told["not_asked"], told["tokens"]) == (5, 2, 3, 20)
+    server.asked.clear()
+    grader = endpoint(server)
+    grader.name = "failing"
+    assert label(table, grader, Prompt("Grade {text}"), out).reused == 2  # what came is not asked again
