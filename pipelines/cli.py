@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pipelines.label.cli import EPILOG as LABEL_EPILOG
 from pipelines.label.cli import label
+from pipelines.proxies.cli import COMPARE_EPILOG, compare
 from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
@@ -409,6 +410,7 @@ app.add_typer(jobs_app, name="jobs")
 app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 app.command("label", epilog=LABEL_EPILOG)(label)
 app.add_typer(quality_app, name="quality")
+app.command("compare", epilog=COMPARE_EPILOG)(compare)
 
 
 @app.command(epilog="Example: pomona doctor")
