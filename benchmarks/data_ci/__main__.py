@@ -211,10 +211,42 @@ def advantage(found: Compared) -> dict[str, Any]:
     return {"over seeds": seeds.as_dict(), "over items": {"mean": seeds.mean, "low": float(low), "high": float(high)}}
 
 
+def optimization(data: Path, engine: Any) -> dict[str, Any]:
+    """Weights of web pages, code and docstrings by RegMix: 64 very small models, confirmed with five seeds."""
+    from pipelines import recipe as recipes
+    from pipelines.proxies import plots
+    from pipelines.proxies.bench import Asked as Search
+    from pipelines.proxies.cli import built
+    from pipelines.proxies.optimize import optimize, sentences
+
+    corpus = write(ROOT / "all-web.jsonl", corpora.web(data))
+    sources = [
+        {"name": "web", "type": "table", "paths": [str(corpus)], "columns": {"text": "text", "uri": "id"}},
+        {"name": "code", "type": "python_packages", "packages": ["rich", "fsspec", "jinja2"], "max_bytes": 20_000},
+        {"name": "maths", "type": "docstrings", "packages": ["networkx", "sympy"]},
+    ]
+    stage = {"tokens": 600_000, "weights": {"web": 0.8, "code": 0.1, "maths": 0.1}, "epochs": 4.0}
+    path = recipe("mixed", corpus, 1, sources=sources, heldout={"fraction": 0.05}, stages={"core": stage})
+    run = built(str(path), ROOT / "optimization" / "run", ROOT / "store", engine, _say)
+    small = "{width: 64, layers: 2, heads: 2, kv_heads: 1, head_dim: 32, ffn_width: 192}"
+    settings = {"model": small, "sequence_length": 128, "batch_size": 4, "peak_lr": 0.004, "tokens": 80_000}
+    found = optimize(
+        run,
+        recipes.load(path),
+        ROOT / "optimization",
+        engine,
+        Search(seeds=SEEDS, settings=settings, heldout_tokens=30_000),
+        _say,
+    )
+    plots.optimization(found, ROOT / "optimization" / "optimization.png")
+    return {**found, "said": sentences(found)}
+
+
 PARTS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "deduplication": deduplication,
     "quality": quality,
     "decontamination": decontamination,
+    "optimization": optimization,
 }
 
 

@@ -1,11 +1,11 @@
-"""`pomona compare`: does a change of a recipe help? Judged by matched small models, with intervals."""
+"""`pomona compare` and `pomona optimize`: mixtures judged, and found, by small models trained on them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.proxies.compare import Compared
 
 COMPARE_EPILOG = "Example: pomona compare recipes/sample.yaml recipes/unfiltered.yaml --seeds 3 --tokens 400000"
+OPTIMIZE_EPILOG = "Example: pomona optimize recipes/sample.yaml --method regmix --proxies 64 --tokens 100000"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Model = Annotated[str, typer.Option(help="Of the proxies: a preset, or YAML: {width: 64, layers: 2, ...}.")]
@@ -79,6 +80,90 @@ def compare(
     for one in found.differences:
         print(comparing.sentence(one))
     print(f"plot  {folder / 'comparison.png'}\npage  {folder / 'comparison.html'}")
+
+
+def optimize(
+    recipe: Annotated[Path, typer.Argument(help="The recipe whose weights are to be better.", show_default=False)],
+    method: Annotated[
+        Literal["regmix", "mixing-laws", "dcpt", "scaling"],
+        typer.Option(help="Regression on random mixtures, mixing laws, one source's D-CPT law, a scaling law each."),
+    ] = "regmix",
+    stage: Annotated[str | None, typer.Option(help="Whose weights. [default: the first]")] = None,
+    proxies: Annotated[int, typer.Option(help="Random mixtures to train on (regmix, mixing-laws).")] = 64,
+    seeds: Annotated[int, typer.Option(help="Pairs of proxies that confirm, 3 or more.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, help="That each proxy sees.")] = 1_000_000,
+    model: Model = "afm-tiny-1m",
+    heldout: Heldout = None,
+    heldout_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a held-out set.")] = 100_000,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A held-out set or group and its importance, NAME=WEIGHT. [default: all groups equally]"),
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="The source whose share is sought (dcpt).")] = None,
+    general_rise: Annotated[
+        float, typer.Option(min=0, help="How far general loss may rise over the current weights' (dcpt).")
+    ] = 0.03,
+    start: Annotated[Path | None, typer.Option(help="A model to go on from, of the run's tokenizer.")] = None,
+    target_flops: Annotated[
+        float | None, typer.Option(help="To forecast at (scaling). [default: 100 times a proxy's]")
+    ] = None,
+    repeats: Annotated[
+        bool, typer.Option(help="Keep sources as scarce for proxies as they are for the mixture.")
+    ] = True,
+    sequence_length: Annotated[int, typer.Option(min=2, help="Tokens a window.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 8,
+    peak_lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 0.01,
+    run: Annotated[str | None, typer.Option(help="A finished run of the recipe. [default: it is built]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for everything. [default: runs/optimize-RECIPE]")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random mixtures.")] = 0,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Propose better weights for a stage, found and confirmed with small models, and write them for `pomona mix`."""
+    from pipelines import recipe as recipes
+    from pipelines.engines.settings import Settings, opened
+    from pipelines.progress import Bars
+    from pipelines.proxies import optimize as search
+    from pipelines.proxies import plots
+    from pipelines.proxies.bench import Asked
+
+    loaded = recipes.load(recipe)
+    folder = out or Path("runs") / f"optimize-{loaded.name}"
+    settings: dict[str, Any] = {
+        "model": model, "sequence_length": sequence_length, "batch_size": batch_size, "peak_lr": peak_lr,
+        "device": device, "tokens": tokens,
+    }  # fmt: skip
+    asked = Asked(
+        method, stage, proxies, seeds, tuple(heldout or ("common",)), _importance(target or ()), settings,
+        heldout_tokens, domain, general_rise, start, target_flops, repeats, seed,
+    )  # fmt: skip
+    search.check(loaded, asked)
+    console = Console(stderr=True, highlight=False)
+    with Bars(console) as bars, opened(Settings(engine, workers, address=address), bars.tasks) as made:
+        place = built(run or str(recipe), folder / "run", folder / "store", made, bars.say)
+        found = search.optimize(place, loaded, folder, made, asked, bars.say)
+    plots.optimization(found, folder / "optimization.png")
+    if as_json:
+        print(json.dumps(found))
+        return
+    print("\n".join(search.sentences(found)))
+    print(f"weights  {folder / 'weights.yaml'}\nplot     {folder / 'optimization.png'}")
+
+
+def _importance(given: Sequence[str]) -> dict[str, float]:
+    from pipelines.recipe_errors import RecipeError
+
+    found: dict[str, float] = {}
+    for one in given:
+        name, _, weight = one.rpartition("=") if "=" in one else (one, "", "1")
+        try:
+            found[name] = float(weight)
+        except ValueError as error:
+            raise RecipeError([f"--target {one}: expected NAME=WEIGHT, such as common/code=2"]) from error
+    return found
 
 
 def built(given: str, out: Path, store: str | Path, engine: Engine, told: Callable[[str], None]) -> Path:

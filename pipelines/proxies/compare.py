@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.engines.plan import Engine
 from pipelines.proxies import heldout, intervals, tokens
 from pipelines.proxies.proxy import Folder, Proxy, Result, train_all
-from pipelines.proxies.settings import ProxySettings
+from pipelines.proxies.settings import settings_of
 from pipelines.recipe_errors import RecipeError
 from pipelines.storage import read_json, sha256, write_json
 
@@ -82,7 +82,7 @@ def compare(
         for arm, run, stage in zip("ab", runs, stages, strict=True)
     )
     have = [int(read_json(folder / tokens.MANIFEST)["tokens"]) for folder in folders]
-    settings = settings_of(asked, min(have))
+    settings = settings_of({**asked.settings, "tokens": asked.tokens or min(have)})
     told("held-out sets")
     sets = heldout.read(asked.heldout, runs, stages, unseen=asked.unseen)
     saved = {one.name: heldout.save(one, library, out / "heldout", asked.heldout_tokens) for one in sets}
@@ -119,27 +119,12 @@ def check(asked: Asked) -> None:
     """Refuse what can be seen to be wrong before anything is built. Raises RecipeError."""
     if asked.seeds < 3:
         raise RecipeError([f"--seeds {asked.seeds}: fewer than 3 say nothing of chance; expected 3 or more"])
-    settings = settings_of(asked, 1)
-    settings.config("core", 0)
+    settings = settings_of({**asked.settings, "tokens": 1})
     if asked.tokens is not None and asked.tokens < settings.sequence_length * settings.batch_size:
         raise RecipeError(
             [f"--tokens {asked.tokens}: less than one step of {settings.batch_size} windows of "
              f"{settings.sequence_length} tokens; expected {settings.batch_size * settings.sequence_length} or more"]
         )  # fmt: skip
-
-
-def settings_of(asked: Asked, smaller: int) -> ProxySettings:
-    """Return the settings of the proxies, as many tokens as asked for or as the smaller mixture has."""
-    from pydantic import ValidationError
-
-    try:
-        return ProxySettings.model_validate({**asked.settings, "tokens": asked.tokens or smaller})
-    except ValidationError as error:
-        said = [
-            f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: {one['msg']}; found {one['input']!r}"
-            for one in error.errors(include_url=False)
-        ]
-        raise RecipeError(said) from error
 
 
 def differences(results: dict[str, list[Result]], sets: dict[str, Any]) -> list[intervals.Difference]:

@@ -132,7 +132,7 @@ class TrainOne:
         ((_, settings),) = proxy.config.stages.items()
         sets = {
             name: Documents(
-                _lists(read_table(at(str(path)), ["tokens"])["tokens"]), sequence_length=settings.sequence_length
+                lists(read_table(at(str(path)), ["tokens"])["tokens"]), sequence_length=settings.sequence_length
             )
             for name, path in proxy.heldout.items()
         }
@@ -204,7 +204,7 @@ def opened(cache: Path, key: str) -> Result:
     )
 
 
-def _lists(column: pa.ChunkedArray) -> list[NDArray[np.uint32]]:
+def lists(column: pa.ChunkedArray) -> list[NDArray[np.uint32]]:
     """Return lists as arrays, without a Python object a token."""
     found: list[NDArray[np.uint32]] = []
     for chunk in column.chunks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -34,6 +35,11 @@ class ProxySettings(BaseModel):
         """Whole steps, at least one."""
         return max(1, self.tokens // (self.sequence_length * self.batch_size))
 
+    @property
+    def seen(self) -> int:
+        """Tokens of whole steps: what a proxy is trained on."""
+        return self.steps * self.sequence_length * self.batch_size
+
     def config(self, stage: str, seed: int) -> TrainConfig:
         """Return the trainer's config for one proxy. Raises RecipeError where the settings do not go together."""
         value = {
@@ -58,6 +64,20 @@ class ProxySettings(BaseModel):
         except ValidationError as error:
             said = [f"--{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
             raise RecipeError(said) from error
+
+
+def settings_of(values: Mapping[str, Any]) -> ProxySettings:
+    """Return settings of what the command line gave, tried out. Raises RecipeError with the options that are wrong."""
+    try:
+        made = ProxySettings.model_validate(values)
+    except ValidationError as error:
+        said = [
+            f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: {one['msg']}; found {one['input']!r}"
+            for one in error.errors(include_url=False)
+        ]
+        raise RecipeError(said) from error
+    made.config("core", 0)
+    return made
 
 
 def model_of(given: str) -> dict[str, Any]:
