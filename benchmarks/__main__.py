@@ -12,6 +12,7 @@ ENTRIES = {
     "fineweb": "a build beside datatrove's FineWeb example",
     "scale": "growth of time and memory, and a plan for a trillion tokens",
     "quality": "models of text quality judged on hosts held out, and speed beside fastText (POMONA_DATA)",
+    "data_ci": "what deduplication, quality filter and decontamination are worth, by proxies (POMONA_DATA)",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
     "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
     "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",

@@ -18,6 +18,7 @@ from pipelines.label.cli import EPILOG as LABEL_EPILOG
 from pipelines.label.cli import label
 from pipelines.mix_cli import EPILOG as MIX_EPILOG
 from pipelines.mix_cli import mix, print_mixtures
+from pipelines.proxies.cli import COMPARE_EPILOG, OPTIMIZE_EPILOG, compare, optimize
 from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
@@ -109,7 +110,7 @@ def _known(error: Exception) -> bool:
 
 
 def _extra(module: str) -> str:
-    extras = {"torch": "train", "mwparserfromhell": "wiki", "py7zr": "stackexchange"}
+    extras = {"torch": "train", "mwparserfromhell": "wiki", "py7zr": "stackexchange", "lightgbm": "learn"}
     extras |= dict.fromkeys(("dulwich", "detect_secrets"), "code")
     extras |= dict.fromkeys(("kenlm", "sentencepiece"), "perplexity")
     half = extras.get(module.partition(".")[0], "curate")
@@ -390,6 +391,8 @@ app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 app.command("label", epilog=LABEL_EPILOG)(label)
 app.add_typer(quality_app, name="quality")
 app.command("mix", epilog=MIX_EPILOG)(mix)
+app.command("compare", epilog=COMPARE_EPILOG)(compare)
+app.command("optimize", epilog=OPTIMIZE_EPILOG)(optimize)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -44,7 +44,8 @@ class Loop:
 
     model: Decoder
     optimizer_settings: OptimizerConfig
-    heldout: HeldOut
+    heldout: HeldOut | None
+    """None: no held-out loss is taken."""
     metrics: Metrics
     progress: TrainProgress
     out: Path
@@ -108,7 +109,7 @@ class Loop:
                     }
                 )
                 last = step == stage.steps
-                if step % self.evaluate_every == 0 or last:
+                if self.heldout is not None and (step % self.evaluate_every == 0 or last):
                     position.heldout_last = self.heldout.loss(self.model)
                     self.metrics.append({"stage": stage.name, "step": step, "heldout_loss": position.heldout_last})
                     self.progress.heldout(position.heldout_last)

@@ -1,0 +1,1 @@
+"""Does curation help? Deduplication, the quality filter and decontamination judged by matched proxies, on real text."""
