@@ -20,6 +20,8 @@ from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
+from pipelines.takedown.cli import EPILOG as TAKEDOWN_EPILOG
+from pipelines.takedown.cli import takedown
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -409,6 +411,7 @@ app.add_typer(jobs_app, name="jobs")
 app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 app.command("label", epilog=LABEL_EPILOG)(label)
 app.add_typer(quality_app, name="quality")
+app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
 
 
 @app.command(epilog="Example: pomona doctor")
