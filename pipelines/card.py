@@ -100,7 +100,7 @@ def readme(run: RunFolder, stage: Stage, told: Consent, schema: pa.Schema) -> st
         "## What is in it\n\n" + _contents(stage),
         "## Weights\n\n" + _weights(stage),
         "## Licences\n\n" + _licenses(stage),
-        "## Consent\n\n" + _consent(run, told),
+        "## Consent\n\n" + _consent(run, told) + _taken_down(stage),
         "## Decontamination\n\n" + _decontamination(run, stage),
         "## How it was made\n\n"
         + "\n".join(f"1. {_text(line)}" for line in made(run))
@@ -252,6 +252,13 @@ def _consent(run: RunFolder, told: Consent) -> str:
         )
     lines.append("To have a text taken out, name its `uri` or `id`: both stay with every row.")
     return "\n\n".join(lines)
+
+
+def _taken_down(stage: Stage) -> str:
+    """Tell of what was removed on request; the records themselves are named by id in the manifest alone."""
+    told = stage.manifest.get("takedowns") or ()
+    lines = [f"- version {one['version']}, {one['at'][:10]}: {len(one['removed']):,} documents removed" for one in told]
+    return "".join(["\n\nTaken down on request:\n\n", "\n".join(lines)]) if lines else ""
 
 
 def _decontamination(run: RunFolder, stage: Stage) -> str:

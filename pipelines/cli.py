@@ -23,6 +23,8 @@ from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
+from pipelines.takedown.cli import EPILOG as TAKEDOWN_EPILOG
+from pipelines.takedown.cli import takedown
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -393,6 +395,7 @@ app.add_typer(quality_app, name="quality")
 app.command("mix", epilog=MIX_EPILOG)(mix)
 app.command("compare", epilog=COMPARE_EPILOG)(compare)
 app.command("optimize", epilog=OPTIMIZE_EPILOG)(optimize)
+app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -331,6 +331,8 @@ class Recipe(Part):
     extract: Extract = Extract()
     filters: Filters = Filters()
     consent: Consent = Consent()
+    takedowns: Path | None = None
+    """A list of what was taken down elsewhere (see `pipelines.takedown.guard`): no source gives it."""
     blocks: tuple[BlockUse, ...] = ()
     dedup: Dedup = Dedup()
     dedup_parts: tuple[PartUse, ...] = ()

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pydantic import ValidationError
 
 from pipelines.recipe import Recipe, Reference, RuleUse
-from pipelines.recipe_errors import nearest
+from pipelines.recipe_errors import RecipeError, nearest
 from pipelines.recipe_mix import StageMix
 from pipelines.recipe_parts import BloomUse, SemanticUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
+from pipelines.takedown.guard import read as read_takedowns
 
 MODELLED = ("perplexity", "mathscore", "quality")
 """Families that measure nothing without a file."""
@@ -399,6 +400,11 @@ def _entries(recipe: Recipe, stage: str, mix: StageMix, place: Place, measured: 
 def _paths(recipe: Recipe, place: Place) -> list[str]:
     """Ask every source but the crawled ones for its units' existence: a missing input is found before anything runs."""
     found: list[str] = []
+    if recipe.takedowns is not None:
+        try:
+            read_takedowns(recipe.takedowns)
+        except RecipeError as error:
+            found += [f"{place('takedowns')}: {problem}" for problem in error.problems]
     for index, source in enumerate(recipe.sources):
         for position, path in enumerate(getattr(source, "paths", ())):
             if not exists(path):

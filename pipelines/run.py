@@ -34,6 +34,7 @@ from pipelines.storage import (
     sha256,
     write_json,
 )
+from pipelines.takedown.guard import NOTHING, Guard, guard_of
 
 if TYPE_CHECKING:
     from filters import Rule
@@ -82,6 +83,8 @@ class Run:
     """The recipe's rules with the numbers that they decide by, once measuring is done."""
     hold: Hold | None = None
     """The lock on the run folder, which a store can take away."""
+    guard: Guard = NOTHING
+    """What was taken down: in this run's folder before, or by a list that the recipe names."""
 
     def note(self, done: Finished) -> Finished:
         """Record a finished step; stop the run when too much failed in it, or the run folder is another's by now."""
@@ -104,7 +107,8 @@ class Run:
 def prepare(recipe: Recipe, options: Options, engine: Engine, *, dry: bool = False) -> Run:
     """Set a run up; nothing is started."""
     root = options.store or options.out / "steps"
-    return Run(recipe, options, Steps(root, engine, dry, options.verify, recipe.hints(), options.begun))
+    steps = Steps(root, engine, dry, options.verify, recipe.hints(), options.begun)
+    return Run(recipe, options, steps, guard=guard_of(options.out, recipe.takedowns))
 
 
 def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
@@ -115,7 +119,10 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
     check_writable(options.out)
     if options.store is not None:
         check_writable(options.store)
+    from pipelines.takedown import takedown
+
     with lock(options.out, f"pomona build {recipe.name}") as hold:
+        takedown.finish(options.out)  # one that was stopped half-way
         run = prepare(recipe, options, engine)
         run.hold = hold
         return _build(run)
@@ -145,7 +152,9 @@ def flow(run: Run) -> Made:
     for source in map(recipe.with_tokens, recipe.sources):
         reader: Source | GivesTables = _recorded(run, source) if isinstance(source, CrawlSource) else source
         parameters = source.model_dump(mode="json")
-        done = extract.run(steps, source.name, reader, parameters, recipe.partitions, recipe.extract, extractor)
+        done = extract.run(
+            steps, source.name, reader, parameters, recipe.partitions, recipe.extract, extractor, run.guard
+        )
         run.inputs[source.name] = done.digest
         extracted.append(run.note(done))
     measured = run.note(measure.run(steps, recipe.filters, extracted))

@@ -316,6 +316,10 @@ def _told(
             return f"Kept by {out.step}; no stage takes it."
         taken = ", ".join(f"{one.stage} ×{one.weight:g}" for one in placements)
         return f"Kept to the end: {placements[0].tokens} tokens, in {taken}."
+    if out.reason == "taken-down":
+        by, version, told = (out.evidence.get(name) for name in ("by", "version", "why"))
+        since = f"; mixtures from version {version} on are without it" if version else ""
+        return f"Taken down{f' ({by})' if by else ''}{f': {told}' if told else ''}{since}."
     if out.verdict == "failed":
         return f"Failed in {out.step}: {out.reason}."
     if duplicate is not None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipelines.report.folder import RunFolder, read_batches
 
 RESERVATIONS = ("x_robots_tag", "meta_robots", "reservation", "training")
-PREFIXES = ("robots-", "x-robots", "meta-robots", "licen", "reservation", "tdm", "takedown", "noai", "consent")
+PREFIXES = ("robots-", "x-robots", "meta-robots", "licen", "reservation", "tdm", "taken-down", "noai", "consent")
 """Beginnings of the reasons that are about consent, as sources and rules name them."""
 
 

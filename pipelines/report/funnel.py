@@ -123,7 +123,8 @@ def read(run: RunFolder, verdicts: Verdicts) -> Funnel:
         dict.fromkeys(step.source for idea in ("crawl", "") for step in run.steps if step.source and idea in step.idea)
     )
     sources += sorted({source for _, source, _, _ in verdicts.counts} - set(sources))
-    ideas = dict.fromkeys(step.idea for step in run.steps if step.received)
+    # A take-down is no level: it takes from what had come to the end, and the part on consent tells of it.
+    ideas = dict.fromkeys(step.idea for step in run.steps if step.received and step.idea != "takedown")
     return Funnel(tuple(_level(run, verdicts, idea, sources) for idea in ideas), tuple(sources))
 
 

@@ -169,7 +169,10 @@ def _published(run: RunFolder, collected: _Collector) -> None:
             # A listing that the manifest names without a digest is the mix step's file of that name.
             for one in files:
                 name = one["path"].rpartition("/")[2]
-                named.setdefault(name, {**one, "path": name})
+                if name == told.get("documents"):
+                    named.setdefault(name, {**one, "path": name})
+            if told.get("excluded"):
+                named[told["excluded"]["path"]] = told["excluded"]
             collected.expect(folder, named.values(), path)
             collected.nothing_else(folder, [folder / name for name in (*DESCRIBING, *named)])
             if kind == "mixture":

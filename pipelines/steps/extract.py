@@ -26,6 +26,7 @@ from pipelines.sources.raw import RAW_SCHEMA, READY, GivesTables, plain_texts
 from pipelines.sources.record import Failure, Record, Source, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, As, Body, Finished, ReadParts, Steps, by_id
 from pipelines.storage import publish
+from pipelines.takedown.guard import NOTHING, Guard
 
 BATCH_BYTES = 8 << 20
 
@@ -40,6 +41,7 @@ CODE = (
     "pipelines.crawl.url",
     "pipelines.licence_link",
     "pipelines.robots",
+    "pipelines.takedown.guard",
     "pipelines.training_consent",
     "pipelines.steps.extract",
 )
@@ -106,9 +108,10 @@ class ReadSource:
 
 @dataclass(frozen=True)
 class ExtractTexts:
-    """Extracts the text of raw records."""
+    """Extracts the text of raw records; of what was taken down nothing is kept."""
 
     chain: Chain
+    guard: Guard = NOTHING
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Take RAW_SCHEMA, give EXTRACTED_SCHEMA, a row for a row.
@@ -116,6 +119,9 @@ class ExtractTexts:
         Texts that are ready (those of tables) are taken by columns, unless there is something to be said about one of
         them.
         """
+        return self.guard.refuse(self._extracted(batch))
+
+    def _extracted(self, batch: pa.Table) -> pa.Table:
         ready = pc.and_(pc.equal(batch["verdict"], KEPT), pc.fill_null(pc.equal(batch["content_type"], READY), False))
         if not pc.any(ready).as_py():
             return self._each(batch)
@@ -190,6 +196,17 @@ def _metadata(known: str, found: Extraction) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Refuse:
+    """Drops what was taken down of rows that were extracted earlier."""
+
+    guard: Guard
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """Take EXTRACTED_SCHEMA, give EXTRACTED_SCHEMA."""
+        return self.guard.refuse(rows)
+
+
+@dataclass(frozen=True)
 class Settle:
     """Splits extracted records into documents and ledger rows; the second of two equal kept records is dropped."""
 
@@ -240,12 +257,15 @@ def run(
     partitions: int,
     asked: Extract | None = None,
     block: BlockUse | None = None,
+    guard: Guard | None = None,
 ) -> Finished:
     """Run the step for one source: its units are extracted one by one, then brought together by id.
 
     What a unit gave is kept beside the documents (`rows`), so that a later run with more units, or other ones, extracts
-    only those that are new.
+    only those that are new. `guard` refuses what was taken down: as an input it gives the step another digest, and what
+    was extracted before serves again, but for what it refuses.
     """
+    guard = guard or NOTHING
     step = f"01-extract-{name}"
     asked = asked or Extract()
     units = source.units()
@@ -256,13 +276,13 @@ def run(
             name=step,
             shards=[Shard(index, unit.name, unit, unit.bytes) for index, unit in enumerate(units)],
             read=ReadSource(name, source),
-            map=ExtractTexts(chain_of(asked, block)),
+            map=ExtractTexts(chain_of(asked, block), guard),
             map_fault=Faults(),
             emit=As("rows"),
             outputs={"rows": Output(EXTRACTED_SCHEMA, ORDER)},
             conserve=("rows",),
         )
-        reused = reuse(steps, read, lineage, folder)
+        reused = reuse(steps, read, lineage, folder, guard)
         made = steps.run(read, folder)
         gather = Plan(
             name=f"{step} by id",
@@ -271,6 +291,7 @@ def run(
                 for index, (unit, entry) in enumerate(zip(units, made.files["rows"], strict=True))
             ],
             read=ReadParts(),
+            map=Refuse(guard) if guard else None,
             group=GroupBy(EXTRACTED_SCHEMA, partitions, by_id, ("id",), ORDER),
             emit=Settle(step),
             outputs={"documents": Output(DOCUMENT_SCHEMA), "ledger": LEDGER_OUTPUT},
@@ -280,7 +301,7 @@ def run(
         if done.account.received != made.received:
             raise PlanError(f"{step}: {made.received} records were read and {done.account.received} brought together")
         done.outputs["rows"] = made.files["rows"]
-        done.facts = {**about, "units_reused": reused}
+        done.facts = {**about, "units_reused": reused, **({"refuses": guard.said} if guard else {})}
         return done
 
     return steps.perform(
@@ -293,17 +314,19 @@ def run(
             "models": digest(),
             **({} if block is None else {"block": identity(block)}),
         },
-        inputs=map(str, about["units"]),
+        inputs=[*map(str, about["units"]), *([f"takedowns:{guard.digest}"] if guard else [])],
         body=body,
         expected=about,
     )
 
 
-def reuse(steps: Steps, plan: Plan, lineage: str, folder: Path) -> int:
+def reuse(steps: Steps, plan: Plan, lineage: str, folder: Path, guard: Guard | None = None) -> int:
     """Put what earlier runs extracted from the same units into this step's folder; return the number of units.
 
     A unit's rows are a function of its name, its content and the step's lineage, so that they count as a finished task.
+    What a step refused is not in its rows: those of one that refused more than `guard` does are left alone.
     """
+    refused = set((guard or NOTHING).said)
     notes = Notes(folder)
     wanted = {
         f"{shard.payload.name}:{shard.payload.digest}": shard
@@ -312,6 +335,8 @@ def reuse(steps: Steps, plan: Plan, lineage: str, folder: Path) -> int:
     }
     found = 0
     for done in steps.earlier(plan.name, lineage):
+        if not set(done.facts.get("refuses", ())) <= refused:
+            continue
         for unit, entry in zip(done.facts["units"], done.outputs["rows"], strict=True):
             shard = wanted.pop(unit, None)
             if shard is None:

@@ -31,10 +31,7 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int, phase: i
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
-        if phase:
-            base = _mix(base ^ np.uint64(phase))
-        keys = _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
+        keys = _keys(seed, epoch, phase)
         value = index.astype(np.uint64)
         walking = np.ones(len(value), dtype=bool)
         while walking.any():
@@ -44,3 +41,33 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int, phase: i
             value[walking] = (left << half) | right
             walking = value >= np.uint64(size)
     return value.astype(np.int64)
+
+
+def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int = 0) -> NDArray[np.int64]:
+    """The index that `permute` sends to each value: the rounds backwards, cycles walked the other way.
+
+    Raises:
+        ValueError: a value outside 0..size-1.
+    """
+    if size < 1 or (len(value) and (int(value.min()) < 0 or int(value.max()) >= size)):
+        raise ValueError(f"values must lie in 0..{size - 1}")
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    with np.errstate(over="ignore"):
+        keys = _keys(seed, epoch, phase)
+        index = value.astype(np.uint64)
+        walking = np.ones(len(index), dtype=bool)
+        while walking.any():
+            left, right = index[walking] >> half, index[walking] & mask
+            for key in keys[::-1]:
+                left, right = right ^ (_mix(left ^ key) & mask), left
+            index[walking] = (left << half) | right
+            walking = index >= np.uint64(size)
+    return index.astype(np.int64)
+
+
+def _keys(seed: int, epoch: int, phase: int) -> NDArray[np.uint64]:
+    base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
+    if phase:
+        base = _mix(base ^ np.uint64(phase))
+    return _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
