@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
-from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
-from kernels.segments import chosen, counts_of, range_sums
+from kernels.segments import counts_of, range_sums
 from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
@@ -125,14 +124,6 @@ class Batch:
     def characters(self) -> NDArray[np.int64]:
         """Those of each text, columns as ``kernels.characters.Counted``; newlines are left out."""
         return self.line_characters.texts
-
-    @cached_property
-    def word_runs(self) -> Runs:
-        """Repeated runs of 2 to 10 words, punctuation and symbols apart."""
-        hashes, chars = chosen(self.found.kinds, WORD, self.spelling.hashes, self.spelling.chars)
-        offsets = np.zeros(len(self) + 1, np.int64)
-        np.cumsum(self.word_counts, out=offsets[1:])
-        return runs(offsets, hashes, chars, range(2, 11))
 
 
 def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
 from kernels.lines import inner_lines, repeated
+from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
 from kernels.segments import range_sums_where
@@ -37,7 +38,6 @@ __all__ = ["FAMILY", "RULES"]
 
 _TOP: Final = {2: 0.20, 3: 0.18, 4: 0.16}
 _DUPLICATE: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
-_SIZES: Final = tuple(range(2, 11))  # those of Batch.word_runs
 
 
 _SYMBOLS: Final = PhraseGroup(("#", "...", ". . .", "…"))
@@ -61,7 +61,10 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
     )
     chars = range_sums_where(batch.spelling.chars, batch.found.kinds, WORD, batch.found.offsets)
-    found = batch.word_runs
+    found = runs(
+        *(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars),
+        *(list(_TOP), list(_DUPLICATE), batch.found.kinds, WORD),
+    )
     return {
         "words": batch.word_counts,
         "mean_word_length": ratio(sums(tokens.chars, tokens.offsets), count),
@@ -74,8 +77,14 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, by_line.chars),
         "duplicate_paragraph_ratio": ratio(by_paragraph.copies, by_paragraph.parts),
         "duplicate_paragraph_char_ratio": ratio(by_paragraph.copy_chars, by_paragraph.chars),
-        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.longest)[:, _SIZES.index(n)], chars) for n in _TOP},
-        **{f"duplicate_{n}_gram_char_ratio": ratio(found.covered[:, _SIZES.index(n)], chars) for n in _DUPLICATE},
+        **{
+            f"top_{n}_gram_char_ratio": ratio(found.times[:, column] * found.longest[:, column], chars)
+            for column, n in enumerate(_TOP)
+        },
+        **{
+            f"duplicate_{n}_gram_char_ratio": ratio(found.covered[:, column], chars)
+            for column, n in enumerate(_DUPLICATE)
+        },
     }
 
 

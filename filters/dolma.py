@@ -63,8 +63,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     count = np.diff(tokens.offsets)
     chars = sums(tokens.chars, tokens.offsets)
     symbols = count_occurrences(texts, tokens.starts, tokens.ends, finder(_SYMBOLS))[:, 0] > 0
-    sizes = [*_TOP, *_DUPLICATE]
-    found = runs(tokens.offsets, tokens.hashes, tokens.chars, sizes)
+    found = runs(tokens.offsets, tokens.hashes, tokens.chars, list(_TOP), list(_DUPLICATE))
     # Lines between runs of newlines: the lines that are not empty, and an empty one at an end that is a newline.
     lines = batch.lines
     some = lines.chars > 0
@@ -84,10 +83,13 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "duplicate_line_ratio": ratio(by_line.copies + 2 * (opens & closes), line_count),
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, chars),
-        **{f"top_{n}_gram_char_ratio": ratio((found.times * found.first)[:, sizes.index(n)], chars) for n in _TOP},
         **{
-            f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, sizes.index(n)], found.total[:, sizes.index(n)])
-            for n in _DUPLICATE
+            f"top_{n}_gram_char_ratio": ratio(found.times[:, column] * found.first[:, column], chars)
+            for column, n in enumerate(_TOP)
+        },
+        **{
+            f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, column], found.total[:, column])
+            for column, n in enumerate(_DUPLICATE)
         },
         "periodic_repeats": longest_period(batch.found.offsets, batch.folded, _PERIOD),
     }

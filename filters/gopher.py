@@ -75,17 +75,19 @@ def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
     every = np.ones(len(paragraphs.starts), np.bool_)
     by_paragraph = repeated(paragraphs.offsets, paragraphs.hashes, paragraphs.chars, every)
 
-    sizes = [*_TOP, *_DUPLICATE]
-    found = runs(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, sizes)
+    found = runs(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, list(_TOP), list(_DUPLICATE))
     # Of the most frequent run the spaces between its tokens count, of those that came before they do not.
-    top = found.times * (found.first + (np.asarray(sizes) - 1) * (found.times > 0))
+    top = found.times * (found.first + (np.asarray(list(_TOP)) - 1) * (found.times > 0))
     return {
         "duplicate_line_ratio": ratio(repeated_lines, line_counts),
         "duplicate_line_char_ratio": ratio(by_line.later_chars, batch.chars),
         "duplicate_paragraph_ratio": ratio(by_paragraph.later, np.diff(paragraphs.offsets)),
         "duplicate_paragraph_char_ratio": ratio(by_paragraph.later_chars, batch.chars),
-        **{f"top_{n}_gram_char_ratio": ratio(top[:, sizes.index(n)], batch.chars) for n in _TOP},
-        **{f"duplicate_{n}_gram_char_ratio": ratio(found.later[:, sizes.index(n)], batch.chars) for n in _DUPLICATE},
+        **{f"top_{n}_gram_char_ratio": ratio(top[:, column], batch.chars) for column, n in enumerate(_TOP)},
+        **{
+            f"duplicate_{n}_gram_char_ratio": ratio(found.later[:, column], batch.chars)
+            for column, n in enumerate(_DUPLICATE)
+        },
     }
 
 

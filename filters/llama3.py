@@ -38,7 +38,7 @@ _SIZES: Final = (5, 10)
 
 def _measure(batch: Batch, bits: NDArray[np.float64] | None = None) -> Mapping[str, NDArray[Any]]:
     found, folded = batch.found, batch.folded
-    covered = runs(found.offsets, folded, np.ones(len(folded), np.int64), _SIZES).covered
+    covered = runs(found.offsets, folded, None, (), _SIZES).covered
     dirty = count_known_runs(found.offsets, folded, naughty_runs())
     far = divergence(batch.texts, found, batch.spelling.hashes, own_reference() if bits is None else bits)
     return {

@@ -35,7 +35,7 @@ def _covered(n: int) -> Callable[[LineBatch], NDArray[Any]]:
         # A token lies in one line: no break of a line is part of one.
         firsts = np.searchsorted(words.starts, batch.lines.starts)
         offsets = np.append(firsts, len(words.starts)).astype(np.int64)
-        covered = runs(offsets, words.hashes, np.ones(len(words.hashes), np.int64), (n,)).covered[:, 0]
+        covered = runs(offsets, words.hashes, None, (), (n,)).covered[:, 0]
         return ratio(covered, np.diff(offsets))
 
     return measure

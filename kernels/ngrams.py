@@ -24,12 +24,14 @@ __all__ = ["Runs", "ngram_hashes", "runs"]
 
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
+_FULL: Final = np.uint8(255)
 
 
 class Runs(NamedTuple):
     """The runs of n tokens of each text, (texts, sizes); 0 where a text has fewer than n tokens.
 
-    Characters are those of tokens alone, not between them.
+    Characters are those of tokens alone, not between them. The first three have a column for each of ``top``, the
+    others one for each of ``repeated``.
     """
 
     times: NDArray[np.int64]
@@ -70,19 +72,31 @@ def ngram_hashes(
 
 
 def runs(
-    offsets: NDArray[np.int64], hashes: NDArray[np.uint64], chars: NDArray[np.int64], sizes: Sequence[int]
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    chars: NDArray[np.int64] | None,
+    top: Sequence[int],
+    repeated: Sequence[int],
+    kinds: NDArray[np.uint8] | None = None,
+    kind: int = 0,
 ) -> Runs:
     """Measure the runs of every text, for several n at once.
 
     Args:
         offsets: the texts' ranges of tokens.
         hashes: one hash a token.
-        chars: code points of each token; ones where tokens are to be counted.
-        sizes: values of n, rising.
+        chars: code points of each token; None where tokens are to be counted.
+        top: values of n of which the most frequent run is asked for, rising.
+        repeated: values of n of which the runs that occur twice are asked for, rising, beyond those of ``top``.
+        kinds: what each token is; None where all count.
+        kind: what a token must be to count. Runs then go on from one that counts to the next.
     """
-    _check_sizes(sizes)
-    found = _runs(offsets, hashes, chars, np.asarray(sizes, np.int64))
-    return Runs(*(np.ascontiguousarray(found[place]) for place in range(len(Runs._fields))))
+    _check_sizes([*top, *repeated])
+    tops, sizes = np.asarray(top, np.int64), np.asarray(repeated, np.int64)
+    lengths = np.empty(0, np.int64) if chars is None else chars
+    which = np.empty(0, np.uint8) if kinds is None else kinds
+    most, twice = _runs(offsets, hashes, lengths, which, kind, tops, sizes)
+    return Runs(*(np.ascontiguousarray(column) for column in (*most, *twice)))
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:
@@ -107,97 +121,127 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
     return bounds, grams
 
 
-@njit(cache=True, nogil=True)
-def _perhaps_repeated(grams, where, candidates, marks) -> Any:
-    """Keep the candidates whose place among ``marks`` another one shares: all that are repeated, and a few more.
+@njit(cache=True, nogil=True, inline="always")
+def _bits_for(candidates) -> Any:
+    """How many marks keep most runs apart: 2 to this power."""
+    bits = 6
+    while (1 << bits) < 8 * candidates:
+        bits += 1
+    return bits
 
-    Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all.
+
+@njit(cache=True, nogil=True, inline="always")
+def _more(mark) -> Any:
+    """A mark with one more run; it stays at the most that it can be."""
+    return mark + np.uint8(mark != _FULL)
+
+
+@njit(cache=True, nogil=True)
+def _first_candidates(hashes, n, grams, where, bounds, marks, bits) -> Any:
+    """The runs of n tokens that share their mark with another: all that are repeated, and a few more.
+
+    Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all. A
+    candidate's bound is its mark: a run has at most as many occurrences, unless the mark is full.
     """
-    _mark(grams, candidates, marks)
-    mask = np.uint64(len(marks) - 1)
-    kept = np.uint64(0)
-    for k in range(candidates):
-        gram = grams[k]
-        where[kept] = where[k]
-        grams[kept] = gram
-        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
-    return np.int64(kept)
-
-
-@njit(cache=True, nogil=True)
-def _mark(grams, count, marks) -> Any:
-    marks[:] = 0
-    mask = np.uint64(len(marks) - 1)
-    for k in range(count):
-        place = (grams[k] >> _HIGH) & mask
-        marks[place] = (marks[place] << np.uint8(1)) | np.uint8(1)  # 1, then 3 or more
-
-
-@njit(cache=True, nogil=True)
-def _first_candidates(hashes, n, grams, where, marks) -> Any:
-    """The same for all runs of n tokens of a text."""
     count = len(hashes) - n + 1
+    shift = np.uint64(64 - bits)
+    marks[: 1 << bits] = 0
     if n == 2:
         for k in range(count):
-            grams[k] = hashes[k] * _MULTIPLIER + hashes[k + 1]
+            place = (hashes[k] * _MULTIPLIER + hashes[k + 1]) >> shift
+            marks[place] = _more(marks[place])
+        kept = np.uint64(0)
+        for k in range(count):
+            value = hashes[k] * _MULTIPLIER + hashes[k + 1]
+            mark = marks[value >> shift]
+            where[kept] = k
+            grams[kept] = value
+            bounds[kept] = mark
+            kept += np.uint64(mark > 1)
+        return np.int64(kept)
+    if n == 5:
+        for k in range(count):
+            value = ((hashes[k] * _MULTIPLIER + hashes[k + 1]) * _MULTIPLIER + hashes[k + 2]) * _MULTIPLIER
+            grams[k] = (value + hashes[k + 3]) * _MULTIPLIER + hashes[k + 4]
     else:
         for k in range(count):
             value = hashes[k]
             for j in range(1, n):
                 value = value * _MULTIPLIER + hashes[k + j]
             grams[k] = value
-    _mark(grams, count, marks)
-    mask = np.uint64(len(marks) - 1)
+    for k in range(count):
+        place = grams[k] >> shift
+        marks[place] = _more(marks[place])
     kept = np.uint64(0)
     for k in range(count):
-        gram = grams[k]
+        value = grams[k]
+        mark = marks[value >> shift]
         where[kept] = k
-        grams[kept] = gram
-        kept += np.uint64(marks[(gram >> _HIGH) & mask] > 1)
+        grams[kept] = value
+        bounds[kept] = mark
+        kept += np.uint64(mark > 1)
     return np.int64(kept)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _marks_for(candidates) -> Any:
-    """How many marks keep most runs apart: a power of two."""
-    size = 64
-    while size < 6 * candidates:
-        size *= 2
-    return size
+@njit(cache=True, nogil=True)
+def _perhaps_repeated(grams, where, bounds, candidates, marks, bits) -> Any:
+    """The same among runs that are candidates already."""
+    shift = np.uint64(64 - bits)
+    marks[: 1 << bits] = 0
+    for k in range(candidates):
+        place = grams[k] >> shift
+        marks[place] = _more(marks[place])
+    kept = np.uint64(0)
+    for k in range(candidates):
+        value = grams[k]
+        mark = marks[value >> shift]
+        where[kept] = where[k]
+        grams[kept] = value
+        bounds[kept] = mark
+        kept += np.uint64(mark > 1)
+    return np.int64(kept)
 
 
 @njit(cache=True, nogil=True)
-def _lengthened(hashes, first, count, n, more, grams, where, candidates) -> Any:
-    """Turn the candidates' hashes of n tokens into hashes of n + more; one that the text is too short for goes."""
-    kept = 0
-    for k in range(candidates):
+def _lengthened(hashes, n, more, grams, where, candidates) -> Any:
+    """Turn candidates of n tokens into those of n + more: where each run of n tokens within it is a candidate too."""
+    kept = np.uint64(0)
+    if more == 1:
+        for k in range(candidates - 1):
+            at = where[k]
+            # The last candidate ends with the text at most, so there is a token behind all others.
+            value = grams[k] * _MULTIPLIER + hashes[min(at + n, len(hashes) - 1)]
+            following = where[k + 1]
+            where[kept] = at
+            grams[kept] = value
+            kept += np.uint64(following == at + 1)
+        return np.int64(kept)
+    for k in range(candidates - more):
         at = where[k]
-        if at + n + more > count:
+        if where[k + more] != at + more:
             continue
         value = grams[k]
         for j in range(n, n + more):
-            value = value * _MULTIPLIER + hashes[first + at + j]
+            value = value * _MULTIPLIER + hashes[at + j]
         where[kept] = at
         grams[kept] = value
-        kept += 1
-    return kept
+        kept += np.uint64(1)
+    return np.int64(kept)
 
 
 @njit(cache=True, nogil=True)
-def _numbered(grams, where, candidates, n, lengths, table, counts, firsts, noted) -> Any:
-    """Count the candidate runs in a hash table, and what occurred before.
+def _numbered(grams, candidates, table, counts, firsts) -> Any:
+    """Count the candidate runs in a hash table; the occurrences of the most frequent one.
 
-    The table holds the number of the first candidate of each run, ``firsts`` each candidate's; ``counts`` and ``noted``
-    (whether reading has noted the run: one inside a run that was counted as a duplicate is not) belong to that number.
+    The table holds the number of the first candidate of each run, ``firsts`` each candidate's; ``counts`` belong to
+    that number.
     """
-    size = 16
-    while size < 2 * candidates:
-        size *= 2
-    table[:size] = -1
-    mask = np.uint64(size - 1)
-    most = np.int32(1)
-    later = np.int64(0)
-    reading = np.int64(0)
+    bits = 4
+    while (1 << bits) < 2 * candidates:
+        bits += 1
+    table[: 1 << bits] = -1
+    mask = np.uint64((1 << bits) - 1)
+    most = np.int32(0)
     for k in range(candidates):
         gram = grams[k]
         slot = (gram >> _HIGH) & mask
@@ -209,26 +253,85 @@ def _numbered(grams, where, candidates, n, lengths, table, counts, firsts, noted
             number = k
             table[slot] = k
             counts[k] = 0
-            noted[k] = False
         firsts[k] = number
         counts[number] += np.int32(1)
         most = max(most, counts[number])
-        at = where[k]
-        if at >= reading:
-            if noted[number]:
-                later += lengths[at + n] - lengths[at]
-                reading = np.int64(at + n)
-            noted[number] = True
-    return np.int64(most), later
+    return np.int64(most)
 
 
 @njit(cache=True, nogil=True)
-def _runs(offsets, hashes, chars, sizes) -> Any:
+def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, firsts, some, places) -> Any:
+    """Occurrences of the most frequent run, characters of the first and of the longest that is as frequent.
+
+    Only candidates whose bounds allow as many occurrences as one of the best bound has are counted.
+    """
+    highest = np.uint8(0)
+    for k in range(candidates):
+        highest = max(highest, bounds[k])
+    one = np.uint64(0)
+    for k in range(candidates):
+        if bounds[k] == highest:
+            one = grams[k]
+            break
+    reached = np.int64(0)
+    for k in range(candidates):
+        reached += grams[k] == one
+    least = np.uint8(min(max(reached, 2), int(_FULL)))
+    chosen = np.uint64(0)
+    for k in range(candidates):
+        some[chosen] = grams[k]
+        places[chosen] = where[k]
+        chosen += np.uint64(bounds[k] >= least)
+    number = np.int64(chosen)
+    most = _numbered(some, number, table, counts, firsts) if number else np.int64(1)
+    if most < 2:  # each run occurs once, and the text's first one is the most frequent
+        return np.int64(1), lengths[n], np.int64(0)
+    first = longest = np.int64(-1)
+    for k in range(number):
+        if counts[firsts[k]] == most:
+            length = lengths[places[k] + n] - lengths[places[k]]
+            first = length if first < 0 else first
+            longest = max(longest, length)
+    return most, first, longest
+
+
+@njit(cache=True, nogil=True)
+def _twice(grams, where, candidates, n, lengths, counts, firsts, noted) -> Any:
+    """Characters of runs that occur twice, as ``Runs`` tells; keep these and no other candidates.
+
+    ``noted`` says whether reading has noted a run: one inside a run that was counted as a duplicate is not.
+    """
+    later = repeated = covered = reach = reading = np.int64(0)
+    kept = 0
+    for k in range(candidates):
+        noted[k] = False
+    for k in range(candidates):
+        number = firsts[k]
+        if counts[number] < 2:
+            continue
+        at = np.int64(where[k])
+        length = lengths[at + n] - lengths[at]
+        if at >= reading:
+            if noted[number]:
+                later += length
+                reading = at + n
+            noted[number] = True
+        repeated += length
+        covered += lengths[at + n] - lengths[max(at, reach)]
+        reach = at + n
+        where[kept] = at
+        grams[kept] = grams[k]
+        kept += 1
+    return kept, later, repeated, covered
+
+
+@njit(cache=True, nogil=True)
+def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     texts = len(offsets) - 1
     longest = np.int64(0)
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    marks = np.empty(_marks_for(longest), np.uint8)
+    marks = np.empty(1 << _bits_for(longest), np.uint8)
     size = 16
     while size < 2 * longest:
         size *= 2
@@ -237,66 +340,82 @@ def _runs(offsets, hashes, chars, sizes) -> Any:
     firsts = np.empty(longest, np.int32)
     noted = np.empty(longest, np.bool_)
     where = np.empty(longest, np.int32)
+    places = np.empty(longest, np.int32)
+    bounds = np.empty(longest, np.uint8)
     grams = np.empty(longest, np.uint64)
+    some = np.empty(longest, np.uint64)
     lengths = np.zeros(longest + 1, np.int64)
-    found = np.zeros((7, texts, len(sizes)), np.int64)
+    room = np.empty(longest if len(kinds) else 0, np.uint64)
+    most = np.zeros((3, texts, len(tops)), np.int64)
+    twice = np.zeros((4, texts, len(sizes)), np.int64)
     for i in range(texts):
         first = offsets[i]
         count = offsets[i + 1] - first
-        length = np.int64(0)
-        widths = chars[first : first + count]
-        for k in range(count):
-            length += widths[k]
-            lengths[k + 1] = length
-        candidates = np.int64(0)
-        for column in range(len(sizes)):
-            n = sizes[column]
+        if len(kinds):
+            count = _of_kind(hashes, chars, kinds, kind, first, offsets[i + 1], room, lengths)
+            own = room[:count]
+        else:
+            own = hashes[first : first + count]
+            _add_lengths(chars, first, count, lengths)
+        candidates = np.int64(-1)  # not looked for yet
+        before = np.int64(0)
+        for column in range(len(tops) + len(sizes)):
+            of_top = column < len(tops)
+            n = tops[column] if of_top else sizes[column - len(tops)]
             if count < n:
                 break
-            if column == 0:
-                candidates = _first_candidates(
-                    hashes[first : first + count], n, grams, where, marks[: _marks_for(count)]
-                )
+            if candidates < 0:
+                bits = _bits_for(count)
+                candidates = _first_candidates(own, n, grams, where, bounds, marks, bits)
             elif candidates:
-                before = sizes[column - 1]
-                candidates = _lengthened(hashes, first, count, before, n - before, grams, where, candidates)
-                candidates = _perhaps_repeated(grams, where, candidates, marks[: _marks_for(candidates)])
-            most = np.int64(1)
-            if candidates:
-                most, found[3, i, column] = _numbered(
-                    grams, where, candidates, n, lengths, table, counts, firsts, noted
+                candidates = _lengthened(own, before, n - before, grams, where, candidates)
+                if of_top or column == len(tops):
+                    bits = _bits_for(candidates)
+                    candidates = _perhaps_repeated(grams, where, bounds, candidates, marks, bits)
+            before = n
+            if of_top:
+                if candidates:
+                    most[0, i, column], most[1, i, column], most[2, i, column] = _most_frequent(
+                        grams, where, bounds, candidates, n, lengths, table, counts, firsts, some, places
+                    )
+                else:
+                    most[0, i, column], most[1, i, column] = 1, lengths[n]
+            elif candidates:
+                column -= len(tops)
+                _numbered(grams, candidates, table, counts, firsts)
+                candidates, twice[0, i, column], twice[1, i, column], twice[3, i, column] = _twice(
+                    grams, where, candidates, n, lengths, counts, firsts, noted
                 )
-            found[0, i, column] = most
-            if most == 1:  # alone, each run occurs once and the text's first one is the most frequent
-                found[1, i, column] = lengths[n]
-                candidates = np.int64(0)
-                continue
-            begun = False
-            widest = repeated = covered = reach = np.int64(0)
-            kept = 0
-            for k in range(candidates):
-                times = counts[firsts[k]]
-                if times < 2:
-                    continue
-                at = np.int64(where[k])
-                length = lengths[at + n] - lengths[at]
-                if times == most:
-                    if not begun:
-                        begun = True
-                        found[1, i, column] = length
-                    widest = max(widest, length)
-                repeated += length
-                covered += lengths[at + n] - lengths[max(at, reach)]
-                reach = at + n
-                where[kept] = at  # only runs that occur twice can begin a longer run that does
-                grams[kept] = grams[k]
-                kept += 1
-            candidates = np.int64(kept)
-            found[2, i, column] = widest
-            found[4, i, column] = repeated
-            found[6, i, column] = covered
-        _totals(lengths, count, sizes, found[5, i])
-    return found
+        _totals(lengths, count, sizes, twice[2, i])
+    return most, twice
+
+
+@njit(cache=True, nogil=True)
+def _add_lengths(chars, first, count, lengths) -> Any:
+    """Characters before each token of a text; tokens, where none are given."""
+    length = np.int64(0)
+    if len(chars):
+        for k in range(count):
+            length += chars[first + k]
+            lengths[k + 1] = length
+    else:
+        for k in range(count):
+            lengths[k + 1] = k + 1
+
+
+@njit(cache=True, nogil=True)
+def _of_kind(hashes, chars, kinds, kind, first, last, room, lengths) -> Any:
+    """The same of the tokens of one kind, with their hashes; how many they are."""
+    kept = np.uint64(0)
+    length = np.int64(0)
+    some = len(chars) > 0
+    for k in range(first, last):
+        room[kept] = hashes[k]
+        here = kinds[k] == kind
+        length += (chars[k] if some else 1) * here
+        kept += np.uint64(here)
+        lengths[kept] = length
+    return np.int64(kept)
 
 
 @njit(cache=True, nogil=True)

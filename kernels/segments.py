@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["chosen", "counts_of", "counts_until", "range_sums", "range_sums_where"]
+__all__ = ["counts_of", "counts_until", "range_sums", "range_sums_where"]
 
 
 def range_sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -33,30 +33,11 @@ def counts_of(kinds: NDArray[np.uint8], kind: int, offsets: NDArray[np.int64]) -
     return _counts_of(np.ascontiguousarray(kinds), kind, offsets)
 
 
-def chosen(
-    kinds: NDArray[np.uint8], kind: int, hashes: NDArray[np.uint64], chars: NDArray[np.int64]
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hashes and characters of the tokens of one kind."""
-    return _chosen(kinds, kind, hashes, chars)
-
-
 def counts_until(
     kinds: NDArray[np.uint8], kind: int, positions: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """How many of one kind have their position from one end to the next; both rise."""
     return _counts_until(kinds, kind, positions, ends)
-
-
-@njit(cache=True, nogil=True)
-def _chosen(kinds, kind, hashes, chars) -> Any:
-    kept_hashes = np.empty(len(kinds), np.uint64)
-    kept_chars = np.empty(len(kinds), np.int64)
-    kept = np.uint64(0)
-    for k in range(len(kinds)):
-        kept_hashes[kept] = hashes[k]
-        kept_chars[kept] = chars[k]
-        kept += np.uint64(kinds[k] == kind)
-    return kept_hashes[:kept], kept_chars[:kept]
 
 
 @njit(cache=True, nogil=True)

@@ -14,8 +14,6 @@ from kernels.spaced import spaced_tokens
 from kernels.strings import text_batch
 from kernels.words import spelled_words
 
-SIZES = list(range(2, 11))
-
 
 def duplicate(tokens: list[str], n: int) -> int:
     noted: set[tuple[str, ...]] = set()
@@ -34,22 +32,31 @@ def duplicate(tokens: list[str], n: int) -> int:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(["a", "bb", "ccc", "é"]), max_size=60), max_size=4),
-    st.sampled_from([[1], [2], [2, 3, 4], SIZES, [5, 9]]),
+    st.sampled_from(
+        [([1], [2]), ([2], []), ([], [1, 3]), ([2, 3, 4], [5, 6, 7, 8, 9, 10]), ([1, 3], [6]), ([], [5, 9])]
+    ),
+    st.sampled_from([None, 0, 1]),
 )
-def test_runs_by_definition(texts: list[list[str]], sizes: list[int]) -> None:
+def test_runs_by_definition(texts: list[list[str]], sizes: tuple[list[int], list[int]], kind: int | None) -> None:
     tokens = spaced_tokens(text_batch(pa.array([" ".join(text) for text in texts], pa.string())))
-    found = runs(tokens.offsets, tokens.hashes, tokens.chars, sizes)
-    counted = runs(tokens.offsets, tokens.hashes, np.ones(len(tokens.chars), np.int64), sizes)
-    assert found.later.tolist() == [[duplicate(text, n) for n in sizes] for text in texts]
+    kinds = (tokens.chars > 1).astype(np.uint8)
+    which = () if kind is None else (kinds, kind)
+    found = runs(tokens.offsets, tokens.hashes, tokens.chars, *sizes, *which)
+    counted = runs(tokens.offsets, tokens.hashes, None, *sizes, *which)
+    if kind is not None:
+        texts = [[word for word in text if (len(word) > 1) == kind] for text in texts]
+    assert found.later.tolist() == [[duplicate(text, n) for n in sizes[1]] for text in texts]
     for i, words in enumerate(texts):
-        for j, n in enumerate(sizes):
-            grams = [tuple(words[k : k + n]) for k in range(len(words) - n + 1)]
-            times = Counter(grams)
-            covered = {k + d for k, gram in enumerate(grams) if times[gram] > 1 for d in range(n)}
+        for j, n in enumerate(sizes[0]):
+            times = Counter(tuple(words[k : k + n]) for k in range(len(words) - n + 1))
             first, most = times.most_common(1)[0] if times else ((), 0)
             longest = max((sum(map(len, gram)) for gram in times if times[gram] == most > 1), default=0)
             assert (found.times[i, j], found.first[i, j]) == (most, sum(map(len, first)))
             assert found.longest[i, j] == longest
+        for j, n in enumerate(sizes[1]):
+            grams = [tuple(words[k : k + n]) for k in range(len(words) - n + 1)]
+            times = Counter(grams)
+            covered = {k + d for k, gram in enumerate(grams) if times[gram] > 1 for d in range(n)}
             assert found.total[i, j] == sum(sum(map(len, gram)) for gram in grams)
             assert found.repeated[i, j] == sum(sum(map(len, gram)) for gram in grams if times[gram] > 1)
             assert found.covered[i, j] == sum(len(words[k]) for k in covered)
@@ -89,4 +96,4 @@ def test_sizes_must_rise() -> None:
     words, spelling = spelled_words(text_batch(pa.array(["a"])))
     for sizes in ([], [0], [3, 2], [2, 2]):
         with pytest.raises(ValueError, match="expected rising numbers of tokens"):
-            runs(words.offsets, spelling.hashes, spelling.chars, sizes)
+            runs(words.offsets, spelling.hashes, spelling.chars, sizes, [])
