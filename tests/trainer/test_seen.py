@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from trainer.data import MixtureLoader, seen
 from trainer.data.order import permute, unpermute
+from trainer.data.packing import PackingName
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**63), st.integers(0, 50))
@@ -34,22 +37,34 @@ def test_unpermute_of_a_large_order() -> None:
     steps=st.integers(0, 40),
     shuffle=st.booleans(),
     pick=st.integers(0, 10**6),
+    packing=st.sampled_from(["concat", "best_fit"]),
+    phased=st.booleans(),
 )
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("block", [3, seen.BLOCK_SEQUENCES])
 def test_steps_are_those_of_the_provenance(
-    token_run: Path, length: int, batch: int, seed: int, steps: int, shuffle: bool, pick: int, large: bool
+    token_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    length: int,
+    batch: int,
+    seed: int,
+    steps: int,
+    shuffle: bool,
+    pick: int,
+    packing: PackingName,
+    phased: bool,
+    block: int,
 ) -> None:
+    folder = token_run / "tokens/core"
+    if phased:
+        folder = _in_phases(folder, tmp_path_factory.mktemp("phased"), pick)
     loader = MixtureLoader(
-        token_run / "tokens/core", sequence_length=length, batch_size=batch, seed=seed, shuffle=shuffle, verify=False
+        folder, sequence_length=length, batch_size=batch, seed=seed, shuffle=shuffle, verify=False, packing=packing
     )
     count = len(loader.stage.document_starts)
     rows = [pick % count, (pick // 7) % count, count - 1]
-    before = seen.BLOCK_SLOTS
-    seen.BLOCK_SLOTS = 3 if large else before
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seen, "BLOCK_SEQUENCES", block)
         found = seen.steps_of(loader, rows, steps)
-    finally:
-        seen.BLOCK_SLOTS = before
     true: dict[int, list[int]] = {row: [] for row in rows}
     for step in range(steps):
         for row in set(loader.provenance(step)["document"].to_pylist()) & set(rows):
@@ -57,13 +72,13 @@ def test_steps_are_those_of_the_provenance(
     assert {row: at.tolist() for row, at in found.items()} == true
 
 
-def test_another_order_is_gone_through(token_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loader that orders its windows otherwise is believed, not the inverse of the order known here."""
-    loader = MixtureLoader(token_run / "tokens/core", sequence_length=64, batch_size=3, seed=1)
-    plain = seen.steps_of(loader, [5], 20)
-    real = loader.window_starts
-    monkeypatch.setattr(loader, "window_starts", lambda slots: real(slots[::-1].copy())[::-1] // 64 // 2 * 2 * 64)
-    found = seen.steps_of(loader, [5], 20)
-    true = [step + 1 for step in range(20) if 5 in loader.provenance(step)["document"].to_pylist()]
-    assert found[5].tolist() == true
-    assert plain.keys() == found.keys()
+def _in_phases(folder: Path, place: Path, pick: int) -> Path:
+    """The same tokens, in two phases that meet at the start of a document."""
+    shutil.copytree(folder, place / "tokens")
+    shutil.copytree(folder.parent.parent / "tokenizer", place.parent / "tokenizer", dirs_exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    starts = MixtureLoader(folder, sequence_length=8, batch_size=1, verify=False).stage.document_starts
+    border = int(starts[1 + pick % (len(starts) - 1)])
+    manifest["phases"] = [{"tokens": border}, {"tokens": manifest["tokens"] - border}]
+    (place / "tokens" / "manifest.json").write_text(json.dumps(manifest))
+    return place / "tokens"
