@@ -17,11 +17,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Aligned", "Scratch", "align", "choices", "could_hold", "scratch"]
+__all__ = ["Aligned", "Scratch", "align", "choices", "could_hold", "holds", "mark", "scratch"]
 
 _LOW: Final = np.uint64(0xFFFF)
 _SKIP: Final = 0.05  # nats for a word of the question that is missing: of equal alignments, the compact one
-_BAND: Final = 512  # diagonals beside those of the n-grams found, at most; bounds what a hostile text can cost
 
 
 class Scratch(NamedTuple):
@@ -33,6 +32,7 @@ class Scratch(NamedTuple):
     start: NDArray[np.int64]  # its first word in the text
     first: NDArray[np.int64]  # and in the question
     marks: NDArray[np.uint8]
+    there: NDArray[np.uint8]  # the same of the whole text
 
 
 class Aligned(NamedTuple):
@@ -56,6 +56,7 @@ def scratch(longest) -> Any:
         np.zeros((2, longest + 1), np.int64),
         np.zeros((2, longest + 1), np.int64),
         np.zeros(65_536, np.uint8),
+        np.zeros(65_536, np.uint8),
     )
 
 
@@ -67,6 +68,22 @@ def could_hold(window, low, high, words, weights, base, length, question, least,
     """
     for k in range(low, high):
         marks[window[k] & _LOW] = 1
+    held = holds(words, weights, base, question, least, marks)
+    for k in range(low, high):
+        marks[window[k] & _LOW] = 0
+    return held
+
+
+@njit(cache=True, nogil=True)
+def mark(window, marks, value) -> None:
+    """Mark every word of a text, or take the marks away."""
+    for word in window:
+        marks[word & _LOW] = value
+
+
+@njit(cache=True, nogil=True)
+def holds(words, weights, base, question, least, marks) -> Any:
+    """Say whether the marked words hold ``least`` of the question's weight."""
     rest = 0.0
     for w in range(question):
         rest += np.float64(weights[base + w])
@@ -75,8 +92,6 @@ def could_hold(window, low, high, words, weights, base, length, question, least,
             rest -= np.float64(weights[base + w])
             if rest < least:
                 break
-    for k in range(low, high):
-        marks[window[k] & _LOW] = 0
     return rest >= least
 
 
@@ -88,10 +103,7 @@ def align(window, low, high, words, weights, base, question, nearest, farthest, 
     text less place in the question) from ``nearest`` to ``farthest``; each word of the text between two matched ones
     costs ``cost`` nats. ``room`` is ``Scratch``.
     """
-    gain, weight, count, start, first, _ = room
-    middle = (nearest + farthest) // 2
-    nearest = max(nearest, middle - _BAND)
-    farthest = min(farthest, middle + _BAND)
+    gain, weight, count, start, first, _, _ = room
     best = 0.0
     found = Aligned(low, low, 0, 0, 0.0, 0)
     for j in range(question + 1):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from decontam.layout import Postings
 from decontam.method import Method
 from decontam.pieces import Assembled
-from decontam.seeds import ngrams
+from decontam.seeds import gram_hash, ngrams
 
 __all__ = ["ALIVE", "COMMON", "TEMPLATE", "build"]
 
@@ -50,6 +50,8 @@ def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> tupl
         keep &= ~_among(common, wanted.gram)
     coverable = _coverable(pieces, wanted, keep, method.n)
     alive = _alive(pieces, method, coverable)
+    if method.kind == "run" and len(common):
+        alive &= _rare_somewhere(pieces.offsets, pieces.hashes, method.n, method.lengths[1], common)
     weights = np.where(coverable, pieces.weights, 0).astype(np.float32)
     found = _chosen(wanted, keep & alive[wanted.piece] & _telling(pieces, wanted, keep, method))
     if method.short:
@@ -134,6 +136,23 @@ def _alive(pieces: Assembled, method: Method, coverable: NDArray[np.bool_]) -> N
     enough = words[end] - words[begin] >= method.least_words
     evident = running[end] - running[begin] >= method.least_evidence
     return enough & evident & (running[begin + pieces.question] > running[begin])
+
+
+@njit(cache=True, nogil=True)
+def _rare_somewhere(offsets, hashes, n, longest, common) -> Any:
+    """Say which pieces have an n-gram that is not common: a text that has all of a piece is judged by the longest ones.
+
+    Shorter ones inside a common n-gram are at least as common.
+    """
+    rare = np.zeros(len(offsets) - 1, np.bool_)
+    for p in range(len(rare)):
+        for at in range(offsets[p], offsets[p + 1] - n + 1):
+            gram = gram_hash(hashes, at, min(longest, offsets[p + 1] - at))
+            k = np.searchsorted(common, gram)
+            if k == len(common) or common[k] != gram:
+                rare[p] = True
+                break
+    return rare
 
 
 def _among(ordered: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
-def cover(text, hit, place, batch, postings, rules, covered, found, size) -> Any:
+def cover(text, hit, place, postings, rules, covered, found, size) -> Any:
     """Gather one text's hits into stretches, and keep those whose n-grams cover enough of their piece."""
     n = rules.n
     order = np.argsort(hit, kind="mergesort")
@@ -63,8 +63,7 @@ def cover(text, hit, place, batch, postings, rules, covered, found, size) -> Any
             if enough and dense and answered >= rules.min_score * asked:
                 before, after = place[order[begin]], place[order[end - 1]] + n
                 found, size = reported(
-                    text, piece, first, last + n - 1, before, after, answered / asked,
-                    batch, postings, rules, found, size,
-                )  # fmt: skip
+                    text, piece, first, last + n - 1, before, after, answered / asked, postings, found, size
+                )
         begin = end
     return found, size

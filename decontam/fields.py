@@ -35,18 +35,32 @@ def benchmark_of(
             the field of a record that holds it: ``prompt``; ``choices.text`` inside another; ``option1+option2``
             several, as a list of choices or joined by a line break; ``harness(query)`` with what an evaluation harness
             puts around a question taken away. A field of the same name needs no entry. An item without an id has its
-            number (from 0); an id that occurs again gets "#2", "#3" ...
+            number (from 0); an id that occurs again gets "#2", "#3" ..., the next that no record has.
         place: file or package, for messages.
         split: what a certificate tells of it.
         license: the same.
 
     Raises:
-        ValueError: a name in ``fields`` is no item field, no record holds what it names, or there is no record.
+        ValueError: a name in ``fields`` is no item field, no record holds what it names or a question or context at
+            all, or there is no record.
     """
-    return benchmark_from_items(name, items_of(records, fields, place), place, split, license)
+    found = items_of(records, fields, place)
+    if found.items and not any(item["question"] or item["context"] for item in found.items):
+        raise ValueError(
+            f'{place}: no record of benchmark "{name}" has a question or a context; found {", ".join(found.present)}; '
+            "say which of these it is, such as fields: {question: prompt}"
+        )
+    return benchmark_from_items(name, found.items, place, split, license)
 
 
-def items_of(records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], place: str) -> list[dict[str, Any]]:
+class Items(NamedTuple):
+    """Items, and the fields that their records have."""
+
+    items: list[dict[str, Any]]
+    present: list[str]
+
+
+def items_of(records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], place: str) -> Items:
     """Return the items that records hold, their ids as they stand; arguments and errors as ``benchmark_of``."""
     for field in fields:
         if field not in _FIELDS:
@@ -60,7 +74,7 @@ def items_of(records: Iterable[Mapping[str, Any]], fields: Mapping[str, str], pl
     for field, spec in fields.items():
         if items and all(item[field] is None for item in items):
             raise ValueError(f'{place}: field "{spec}" ({field}) is in no record; found {", ".join(sorted(present))}')
-    return items
+    return Items(items, sorted(present))
 
 
 def benchmark_from_items(
@@ -73,11 +87,16 @@ def benchmark_from_items(
     """Make a benchmark of items, with ids that occur once."""
     if not items:
         raise ValueError(f'{place}: no items for benchmark "{name}"')
-    seen: dict[str, int] = {}
-    for number, item in enumerate(items):
-        base = str(number) if item["id"] is None else item["id"]
-        seen[base] = seen.get(base, 0) + 1
-        item["id"] = base if seen[base] == 1 else f"{base}#{seen[base]}"
+    bases = [str(number) if item["id"] is None else item["id"] for number, item in enumerate(items)]
+    own = set(bases)  # an item keeps the id that its record gives: "a", "a", "a#2" become "a", "a#3", "a#2"
+    times: dict[str, int] = {}
+    for item, base in zip(items, bases, strict=True):
+        times[base] = times.get(base, 0) + 1
+        item["id"] = base
+        while times[base] > 1 and item["id"] in own:
+            item["id"] = f"{base}#{times[base]}"
+            times[base] += item["id"] in own
+        own.add(item["id"])
     columns = {field: [item[field] for item in items] for field in _FIELDS}
     return Benchmark(name, pa.table(columns, schema=ITEM_SCHEMA), split, license)
 

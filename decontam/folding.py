@@ -18,9 +18,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, bits_below, first_bit, last_block, mask_between
 from kernels.strings import TextBatch
 
-__all__ = ["folded"]
+__all__ = ["fold", "folded", "look_alikes"]
 
 _LIMIT: Final = 0x20000
 # Letters that common fonts draw as the Latin ones (Unicode's confusables.txt, single letters), capitals and small.
@@ -53,73 +54,90 @@ def _table() -> NDArray[np.uint8]:
     return table
 
 
+def look_alikes() -> NDArray[np.uint8]:
+    """The ASCII character that each code point is replaced by, or 0; for ``fold``."""
+    return _table()
+
+
 def folded(batch: TextBatch) -> TextBatch:
     """Return the texts with characters replaced by the ASCII ones they look like; the same batch if there is none."""
-    offsets = batch.offsets
-    begin, end = int(offsets[0]), int(offsets[-1])
-    leads = np.flatnonzero(batch.data[begin:end] >= 0xC3) + begin
-    if not len(leads):
+    data, offsets = at_least_a_block(batch.data), batch.offsets
+    room = np.empty(int(np.diff(offsets).max(initial=0)), np.uint8)
+    moved = _sizes(data, offsets, _table(), room)
+    if moved[-1] == offsets[-1] - offsets[0]:  # every replacement makes a text shorter
         return batch
-    places, lengths, letters = _replaced(batch.data, leads, end, _table())
-    if not len(places):
-        return batch
-    data, moved = _written(batch.data, offsets, places, lengths, letters)
-    data.flags.writeable = False
+    written = np.empty(int(moved[-1]), np.uint8)
+    _write(data, offsets, _table(), moved, written)
+    written.flags.writeable = False
     moved.flags.writeable = False
-    return TextBatch(data, moved)
+    return TextBatch(written, moved)
 
 
 @njit(cache=True, nogil=True)
-def _replaced(data, leads, end, table) -> Any:
-    """Return where a character is to be replaced, its bytes, and by what."""
-    places = np.empty(len(leads), np.int64)
-    lengths = np.empty(len(leads), np.int64)
-    letters = np.empty(len(leads), np.uint8)
-    m = 0
-    for at in leads:
-        first = np.int64(data[at])
-        length = 2 if first < 0xE0 else (3 if first < 0xF0 else 4)
-        if first > 0xF4 or at + length > end:
-            continue
-        code = first & (0x7F >> length)
-        whole = True
-        for k in range(1, length):
-            byte = np.int64(data[at + k])
-            whole &= byte & 0xC0 == 0x80
-            code = (code << 6) | (byte & 0x3F)
-        if whole and 0x80 <= code < len(table) and table[code]:
-            places[m] = at
-            lengths[m] = length
-            letters[m] = table[code]
-            m += 1
-    return places[:m], lengths[:m], letters[:m]
-
-
-@njit(cache=True, nogil=True)
-def _written(data, offsets, places, lengths, letters) -> Any:
-    """Write the texts anew."""
-    size = offsets[-1] - offsets[0]
-    for length in lengths:
-        size -= length - 1
-    written = np.empty(size, np.uint8)
-    moved = np.empty(len(offsets), np.int64)
-    moved[0] = 0
-    at = offsets[0]
-    to = 0
-    k = 0
+def _sizes(data, offsets, table, room) -> Any:
+    moved = np.zeros(len(offsets), np.int64)
     for i in range(len(offsets) - 1):
-        while at < offsets[i + 1]:
-            stop = offsets[i + 1]
-            if k < len(places) and places[k] < stop:
-                stop = places[k]
-            for b in range(at, stop):
-                written[to + b - at] = data[b]
-            to += stop - at
-            at = stop
-            if at < offsets[i + 1] and k < len(places) and places[k] == at:
-                written[to] = letters[k]
+        moved[i + 1] = moved[i] + fold(data, offsets[i], offsets[i + 1], table, room)
+    return moved
+
+
+@njit(cache=True, nogil=True)
+def _write(data, offsets, table, moved, written) -> None:
+    for i in range(len(offsets) - 1):
+        fold(data, offsets[i], offsets[i + 1], table, written[moved[i] :])
+
+
+@njit(cache=True, nogil=True)
+def fold(data, begin, end, table, room) -> Any:
+    """Write one text folded to ``room`` and return its bytes.
+
+    Args:
+        data: at least a block of bytes.
+        begin: of the text.
+        end: of the text; what lies behind it is another text's.
+        table: ``look_alikes()``.
+        room: at least as many bytes as the text has.
+    """
+    at = begin  # up to here it is written
+    to = 0
+    for base in range(begin, end, 64):
+        block = last_block(base, len(data))
+        leads = mask_between(data, block, 0xC3, 0xF4) >> np.uint64(base - block) & bits_below(end - base)
+        while leads:
+            place = base + first_bit(leads)
+            leads &= leads - np.uint64(1)
+            letter, length = _looks_like(data, place, end, table)
+            if letter:
+                to = _copied(data[at:place], room, to)
+                room[to] = letter
                 to += 1
-                at += lengths[k]
-                k += 1
-        moved[i + 1] = to
-    return written, moved
+                at = place + length
+    return _copied(data[at:end], room, to)
+
+
+@njit(cache=True, nogil=True)
+def _copied(part, room, to) -> Any:
+    """Write bytes to ``room[to:]`` and return where they end."""
+    there = room[to : to + len(part)]
+    for k in range(len(part)):
+        there[k] = part[k]
+    return to + len(part)
+
+
+@njit(cache=True, nogil=True)
+def _looks_like(data, at, end, table) -> Any:
+    """Return what the character at a place looks like, and its bytes; 0 where nothing, or where it is not UTF-8."""
+    first = np.int64(data[at])
+    length = 2 if first < 0xE0 else (3 if first < 0xF0 else 4)
+    if at + length > end:
+        return np.uint8(0), length
+    code = first & (0x7F >> length)
+    whole = True
+    for k in range(1, length):
+        byte = np.int64(data[at + k])
+        whole &= byte & 0xC0 == 0x80
+        code = (code << 6) | (byte & 0x3F)
+    least = 0x80 if length == 2 else (0x800 if length == 3 else 0x10000)
+    if not whole or code < least or code >= len(table):
+        return np.uint8(0), length
+    return table[code], length

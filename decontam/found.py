@@ -1,4 +1,7 @@
-"""Where a scan writes its hits, and how a hit's passage reaches to the marks beside its words."""
+"""Where a scan writes its hits, and how a hit's passage reaches to the marks beside its words.
+
+A scan knows the words of a text alone. Where they lie in it is asked only of the few texts that have a hit.
+"""
 
 # pyright: reportMissingParameterType=false
 # The types of a kernel's parameters are those it is called with: Numba compiles it for them.
@@ -13,13 +16,13 @@ from numba import njit
 from decontam.layout import Found
 from decontam.seeds import kept
 
-__all__ = ["grown", "reported", "room"]
+__all__ = ["cut_to", "grown", "placed", "reported", "room"]
 
 _LOW = np.uint64(0xFFFF)
 
 
 @njit(cache=True, nogil=True)
-def reported(text, piece, first, last, before, after, score, batch, postings, rules, found, size) -> Any:
+def reported(text, piece, first, last, before, after, score, postings, found, size) -> Any:
     """Write a hit: words ``first`` to ``last`` of the text, ``before`` to ``after`` (exclusive) of the piece.
 
     Words beside them may belong to the item too: templates, and what a change has cut off.
@@ -34,17 +37,46 @@ def reported(text, piece, first, last, before, after, score, batch, postings, ru
     while after < length and last + 1 < len(text.window) and _same(text.window[last + 1], postings.words[base + after]):
         after += 1
         last += 1
-    bounds = batch.offsets[text.number], batch.offsets[text.number + 1]
-    lead = postings.lead[piece] if before == 0 else 0
-    trail = postings.trail[piece] if after == length else 0
-    head = _reach(text.token[first], -1, lead, bounds, batch, rules.drop_labels)
-    tail = _reach(text.token[last], 1, trail, bounds, batch, rules.drop_labels)
     found.text[size] = text.number
     found.piece[size] = piece
-    found.start[size] = batch.starts[head]
-    found.end[size] = batch.ends[tail]
+    found.first[size] = first
+    found.last[size] = last
+    found.lead[size] = postings.lead[piece] if before == 0 else 0
+    found.trail[size] = postings.trail[piece] if after == length else 0
     found.score[size] = score
     return found, size + 1
+
+
+@njit(cache=True, nogil=True)
+def placed(found, number, batch, drop_labels) -> Any:
+    """Turn the words of hits into bytes of their texts.
+
+    Args:
+        found: ``Found``, those of one text together.
+        number: of each hit's text in the batch.
+        batch: ``Batch``.
+        drop_labels: as in the scan.
+
+    Returns:
+        The first byte of each passage and the one behind its last.
+    """
+    starts = np.empty(len(number), np.int64)
+    ends = np.empty(len(number), np.int64)
+    token = np.empty(1, np.int64)  # which token each word of a text is
+    text = np.int64(-1)
+    for k in range(len(number)):
+        bounds = batch.offsets[number[k]], batch.offsets[number[k] + 1]
+        if number[k] != text:
+            text = number[k]
+            if len(token) <= bounds[1] - bounds[0]:
+                token = np.empty(bounds[1] - bounds[0] + 1, np.int64)
+            count = 0
+            for t in range(bounds[0], bounds[1]):
+                token[count] = t
+                count += kept(batch.data, batch.starts[t], batch.ends[t], batch.kinds[t], drop_labels)
+        starts[k] = batch.starts[_reach(token[found.first[k]], -1, found.lead[k], bounds, batch, drop_labels)]
+        ends[k] = batch.ends[_reach(token[found.last[k]], 1, found.trail[k], bounds, batch, drop_labels)]
+    return starts, ends
 
 
 @njit(cache=True, nogil=True)
@@ -69,8 +101,29 @@ def _reach(token, step, most, bounds, batch, drop_labels) -> Any:
 @njit(cache=True, nogil=True)
 def room(size) -> Any:
     """Make room for hits."""
-    whole = np.zeros((4, size), np.int64)
-    return Found(whole[0].copy(), whole[1].copy(), whole[2].copy(), whole[3].copy(), np.zeros(size))
+    return Found(
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size),
+    )
+
+
+@njit(cache=True, nogil=True)
+def cut_to(found, size) -> Any:
+    """Give up the room that no hit has taken."""
+    return Found(
+        found.text[:size],
+        found.piece[:size],
+        found.first[:size],
+        found.last[:size],
+        found.lead[:size],
+        found.trail[:size],
+        found.score[:size],
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -79,8 +132,10 @@ def _more(found) -> Any:
     return Found(
         grown(found.text, size),
         grown(found.piece, size),
-        grown(found.start, size),
-        grown(found.end, size),
+        grown(found.first, size),
+        grown(found.last, size),
+        grown(found.lead, size),
+        grown(found.trail, size),
         grown(found.score, size),
     )
 

@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 from decontam.benchmark import Benchmark
 from decontam.build import ALIVE, COMMON, build
 from decontam.folding import folded
+from decontam.found import placed
 from decontam.layout import ALIGN, COVER, RUN, Batch, Found, Postings, Rules
+from decontam.lookup import prepare
 from decontam.match import scan
 from decontam.method import Method
 from decontam.pieces import assemble, shown
+from decontam.reading import texts_of
 from decontam.runs import counted, scan_runs
-from decontam.seeds import code_points, prepare
+from decontam.seeds import code_points
 from decontam.storage import load, save
-from decontam.tokens import PART_BYTES
-from kernels.strings import TextBatch, portions, text_batch
-from kernels.words import words
+from kernels.blocks import at_least_a_block
+from kernels.strings import TextBatch, chosen, portions, text_batch
+from kernels.tokens import tokens
 
 __all__ = ["BENCHMARKS_SCHEMA", "HITS_SCHEMA", "SHOWN_SCHEMA", "Index"]
 
@@ -37,7 +40,7 @@ HITS_SCHEMA = pa.schema(
         pa.field("score", pa.float64(), nullable=False),
     ]
 )
-SHOWN_SCHEMA = HITS_SCHEMA.append(pa.field("number", pa.int64())).append(pa.field("item_text", pa.large_string()))
+SHOWN_SCHEMA = HITS_SCHEMA.append(pa.field("number", pa.int64())).append(pa.field("beyond", pa.int64()))
 BENCHMARKS_SCHEMA = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),
@@ -47,6 +50,8 @@ BENCHMARKS_SCHEMA = pa.schema(
         pa.field("items", pa.int64(), nullable=False),
     ]
 )
+# Bytes of text that one call of a scan takes: its rooms are made once for them. Borders lie between texts.
+_PART_BYTES = 1 << 22
 _KINDS = {"align": ALIGN, "cover": COVER, "run": RUN}
 _SAME_HITS = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
 
@@ -64,7 +69,7 @@ class Index:
         # Read-only, whether built or loaded: Numba compiles the scan for one type.
         self._postings = Postings(*(_read_only(array) for array in postings))
         self._owner_offsets, self._owner_items = owners  # of each piece
-        self._lookup = prepare(self._postings)
+        self._lookup = prepare(self._postings, method.n)
 
     @classmethod
     def build(
@@ -145,7 +150,8 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Bytes of the index in memory, tables for looking up included; not those of the items' texts."""
-        arrays = [*self._postings, self._lookup.bits, self._lookup.directory, self._owner_offsets, self._owner_items]
+        arrays = [*self._postings, self._lookup.bits, self._lookup.directory, self._lookup.pairs]
+        arrays += [self._owner_offsets, self._owner_items]
         return sum(array.nbytes for array in arrays) + self._items.select(["benchmark", "item", "reason"]).nbytes
 
     def scan(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Table:
@@ -164,16 +170,25 @@ class Index:
         return self.scan_shown(text).select(HITS_SCHEMA.names)
 
     def scan_shown(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Table:
-        """Find as ``scan`` does; two more columns tell the item's ``number`` and ``item_text`` (question, choices)."""
+        """Find as ``scan`` does; two more columns tell more of each passage.
+
+        ``number`` is the item's: ``item_texts`` shows it. ``beyond`` is how many more passages the same text has that
+        are not listed: of methods of kind ``run``, where one phrase may be that of any number of items, ``MOST_HITS``
+        of a text are.
+        """
         columns: list[list[NDArray[Any]]] = []
         first_row = 0
-        for part in portions(text_batch(text), PART_BYTES):
-            columns.append(self._scan(folded(part), first_row))
+        for part in portions(text_batch(text), _PART_BYTES):
+            columns.append(self._scan(part, first_row))
             first_row += len(part.offsets) - 1
         found = [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else []
         if not found or not len(found[0]):
             return SHOWN_SCHEMA.empty_table()
         return self._rows(*found)
+
+    def item_texts(self, numbers: Sequence[int]) -> list[str]:
+        """Return items by their number as evidence shows them: context, question and choices."""
+        return self._items["text"].take(pa.array(numbers, pa.int64())).to_pylist()
 
     def count(self, text: pa.Array[Any] | pa.ChunkedArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Count the n-grams of items in texts: hashes, ascending, and how many texts hold each.
@@ -181,8 +196,8 @@ class Index:
         Sums over a whole corpus say which are in common use; see ``build``.
         """
         found = [
-            counted(self._batch(folded(part)), self._postings, self._lookup, self._rules(), self.method.lengths[1])
-            for part in portions(text_batch(text), PART_BYTES)
+            counted(texts_of(part), self._postings, self._lookup, self._rules(), self.method.lengths[1])
+            for part in portions(text_batch(text), _PART_BYTES)
         ]
         if not found:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -224,28 +239,34 @@ class Index:
             method.min_density,
             method.max_gap,
             method.gap_cost,
+            method.band,
         )
-
-    def _batch(self, part: TextBatch) -> Batch:
-        return Batch(part.data, *words(part))
 
     def _scan(self, part: TextBatch, first_row: int) -> list[NDArray[Any]]:
-        batch, rules = self._batch(part), self._rules()
-        hits: Found = (
-            scan_runs(batch, self._postings, self._lookup, rules, self.method.lengths[1])
-            if rules.kind == RUN
-            else scan(batch, self._postings, self._lookup, rules)
-        )
-        begins = part.offsets[hits.text]
+        texts, rules = texts_of(part), self._rules()
+        hits: Found
+        beyond = np.zeros(len(part.offsets) - 1, np.int64)
+        if rules.kind == RUN:
+            hits, beyond = scan_runs(texts, self._postings, self._lookup, rules, self.method.lengths[1])
+        else:
+            hits = scan(texts, self._postings, self._lookup, rules)
+        dirty, number = np.unique(hits.text, return_inverse=True)
+        with_hits = folded(chosen(part, dirty))
+        data, offsets = at_least_a_block(with_hits.data), with_hits.offsets
+        found = tokens(with_hits)
+        batch = Batch(data, found.offsets, found.starts, found.ends, found.kinds)
+        starts, ends = placed(hits, number, batch, rules.drop_labels)
+        begins = offsets[number]
         return [
             hits.text + first_row,
             hits.piece,
-            code_points(part.data, begins, hits.start),
-            code_points(part.data, begins, hits.end),
+            code_points(data, begins, starts),
+            code_points(data, begins, ends),
             hits.score,
+            beyond[hits.text],
         ]
 
-    def _rows(self, row: Any, piece: Any, start: Any, end: Any, score: Any) -> pa.Table:
+    def _rows(self, row: Any, piece: Any, start: Any, end: Any, score: Any, beyond: Any) -> pa.Table:
         """Turn hits of pieces into rows of items, overlapping ones of one item into the best."""
         owners = self._owner_offsets[piece + 1] - self._owner_offsets[piece]
         hit = np.repeat(np.arange(len(piece)), owners)
@@ -269,9 +290,9 @@ class Index:
                 chosen.append(k)
         picked = np.array(chosen, np.int64)
         source = hit[picked]
-        named = self._items.take(pa.array(item[picked]))
+        named = self._items.select(["benchmark", "item"]).take(pa.array(item[picked]))
         columns = [row[source], named["benchmark"], named["item"], start[source], end[source], score[source]]
-        table = pa.Table.from_arrays([*columns, item[picked], named["text"]], schema=SHOWN_SCHEMA)
+        table = pa.Table.from_arrays([*columns, item[picked], beyond[source]], schema=SHOWN_SCHEMA)
         return table.sort_by(_SAME_HITS).combine_chunks()
 
 

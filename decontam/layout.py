@@ -38,17 +38,18 @@ class Lookup(NamedTuple):
     bit_shift: np.uint64
     directory: NDArray[np.int64]  # where n-grams with given leading bits begin
     directory_shift: np.uint64
+    pairs: NDArray[np.uint64]  # a bit for each pair of words that follow each other in an n-gram
+    pair_shift: np.uint64
     longest: int  # words of the longest piece
 
 
 class Batch(NamedTuple):
-    """Texts and their tokens, as ``kernels.words`` gives them."""
+    """Texts with hits and their tokens, as ``kernels.tokens`` finds them."""
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]  # of each text's tokens
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    hashes: NDArray[np.uint64]
     kinds: NDArray[np.uint8]
 
 
@@ -66,15 +67,18 @@ class Rules(NamedTuple):
     min_density: float
     max_gap: int
     gap_cost: float
+    band: int
 
 
 class Found(NamedTuple):
-    """Hits: stretches of texts that hold enough of a piece."""
+    """Hits: stretches of texts that hold enough of a piece, by the numbers of their words that count."""
 
     text: NDArray[np.int64]
     piece: NDArray[np.int64]
-    start: NDArray[np.int64]  # first byte
-    end: NDArray[np.int64]  # byte after the last
+    first: NDArray[np.int64]  # word
+    last: NDArray[np.int64]
+    lead: NDArray[np.int64]  # tokens before the first word that belong to the item, at most
+    trail: NDArray[np.int64]  # and behind the last
     score: NDArray[np.float64]
 
 
@@ -83,4 +87,3 @@ class Text(NamedTuple):
 
     number: int
     window: NDArray[np.uint64]  # hashes of its words that count
-    token: NDArray[np.int64]  # which tokens they are

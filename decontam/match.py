@@ -12,11 +12,11 @@ from numba import njit
 
 from decontam.align import scratch
 from decontam.cover import cover
-from decontam.found import grown, room
-from decontam.layout import ALIGN, Found, Text
-from decontam.seeds import bits_of, kept, known_gram, power, roll
+from decontam.found import cut_to, grown, room
+from decontam.layout import ALIGN, Text
+from decontam.lookup import confirmed, sifted
+from decontam.reading import desk, read
 from decontam.stretches import stretches
-from kernels.mixing import finish
 
 __all__ = ["scan"]
 
@@ -29,14 +29,11 @@ _U32: Final = np.uint64(32)
 
 
 @njit(cache=True, nogil=True)
-def scan(batch, postings, lookup, rules) -> Any:
+def scan(texts, postings, lookup, rules) -> Any:
     """Find the stretches of every text that hold enough of a piece.
 
-    Three passes over each text, the first two without branches: the n-grams of its words, those that the Bloom
-    filter knows, and the places of these in the pieces.
-
     Args:
-        batch: ``Batch``.
+        texts: ``Texts``.
         postings: ``Postings``.
         lookup: ``Lookup``.
         rules: ``Rules``.
@@ -44,13 +41,7 @@ def scan(batch, postings, lookup, rules) -> Any:
     Returns:
         ``Found``, by text and piece.
     """
-    longest = 0
-    for i in range(len(batch.offsets) - 1):
-        longest = max(longest, batch.offsets[i + 1] - batch.offsets[i])
-    window = np.empty(longest + 1, np.uint64)  # hashes of the words that count
-    token = np.empty(longest + 1, np.int64)  # and which tokens they are
-    grams = np.empty(2 * longest + 2, np.uint64)
-    candidates = np.empty(2 * longest + 2, np.int64)
+    place_of = desk(texts)
     covered = np.zeros(lookup.longest, np.int64)
     space = scratch(lookup.longest)
     found = room(16)
@@ -58,79 +49,33 @@ def scan(batch, postings, lookup, rules) -> Any:
     capacity = 256
     hit = np.empty(capacity, np.uint64)  # piece, and position in the text
     place = np.empty(capacity, np.int64)  # position in the piece
-    n, short = rules.n, rules.short
-    oldest, oldest_short = power(n), power(short)
-    data, starts, ends, hashes, kinds = batch.data, batch.starts, batch.ends, batch.hashes, batch.kinds
-    bits, bit_shift = lookup.bits, lookup.bit_shift
-    directory, directory_shift = lookup.directory, lookup.directory_shift
-    known = postings.grams
-    for i in range(len(batch.offsets) - 1):
-        count = 0
-        for t in range(batch.offsets[i], batch.offsets[i + 1]):
-            window[count] = hashes[t]
-            token[count] = t
-            count += kept(data, starts[t], ends[t], kinds[t], rules.drop_labels)
-        if count < max(1, min(n, short) if short else n):
-            continue
-        total = 0
-        if count >= n:
-            rolling = np.uint64(0)
-            for k in range(n - 1):
-                rolling = roll(rolling, window[k], np.uint64(0), oldest)
-            leaving = np.uint64(0)
-            previous = np.uint64(0)
-            for k in range(count - n + 1):
-                rolling = roll(rolling, window[k + n - 1], leaving, oldest)
-                leaving = window[k]
-                gram = finish(rolling)
-                grams[total] = gram
-                wanted = bits_of(gram)
-                candidates[total] = k
-                # A run of one word is looked up once.
-                total += np.int64(bits[gram >> bit_shift] & wanted == wanted) & np.int64(gram != previous)
-                previous = gram
-        if short and count >= short:
-            rolling = np.uint64(0)
-            for k in range(short - 1):
-                rolling = roll(rolling, window[k], np.uint64(0), oldest_short)
-            leaving = np.uint64(0)
-            previous = np.uint64(0)
-            for k in range(count - short + 1):
-                rolling = roll(rolling, window[k + short - 1], leaving, oldest_short)
-                leaving = window[k]
-                gram = finish(rolling)
-                grams[total] = gram
-                wanted = bits_of(gram)
-                candidates[total] = k
-                total += np.int64(bits[gram >> bit_shift] & wanted == wanted) & np.int64(gram != previous)
-                previous = gram
+    window, which = place_of.window, place_of.which
+    for i in range(len(texts.offsets) - 1):
+        count = read(texts, i, rules.drop_labels, place_of)
         hits = 0
-        text = Text(i, window[:count], token)
-        for c in range(total):
-            k = candidates[c]
-            at = known_gram(grams[c], known, directory, directory_shift)
-            if at < 0:
-                continue
-            for q in range(postings.offsets[at], postings.offsets[at + 1]):
-                if hits == capacity:
-                    capacity *= 2
-                    hit = grown(hit, capacity)
-                    place = grown(place, capacity)
-                hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(k)
-                place[hits] = postings.position[q]
-                hits += 1
-            if hits >= _MOST_HITS:
-                found, size = _scored(
-                    text, hit[:hits], place[:hits], batch, postings, rules, covered, space, found, size
-                )
-                hits = 0
+        text = Text(i, window[:count])
+        long, short = sifted(window, count, rules.n, rules.short, lookup, place_of.where, place_of.where_short)
+        for words, where, total in ((rules.n, place_of.where, long), (rules.short, place_of.where_short, short)):
+            total = confirmed(window, where, total, words, True, postings.grams, lookup, place_of.hashes, which)
+            for c in range(total):
+                for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
+                    if hits == capacity:
+                        capacity *= 2
+                        hit = grown(hit, capacity)
+                        place = grown(place, capacity)
+                    hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(where[c])
+                    place[hits] = postings.position[q]
+                    hits += 1
+                if hits >= _MOST_HITS:
+                    found, size = _scored(text, hit[:hits], place[:hits], postings, rules, covered, space, found, size)
+                    hits = 0
         if hits:
-            found, size = _scored(text, hit[:hits], place[:hits], batch, postings, rules, covered, space, found, size)
-    return Found(found.text[:size], found.piece[:size], found.start[:size], found.end[:size], found.score[:size])
+            found, size = _scored(text, hit[:hits], place[:hits], postings, rules, covered, space, found, size)
+    return cut_to(found, size)
 
 
 @njit(cache=True, nogil=True)
-def _scored(text, hit, place, batch, postings, rules, covered, space, found, size) -> Any:
+def _scored(text, hit, place, postings, rules, covered, space, found, size) -> Any:
     if rules.kind == ALIGN:
-        return stretches(text, hit, place, batch, postings, rules, space, found, size)
-    return cover(text, hit, place, batch, postings, rules, covered, found, size)
+        return stretches(text, hit, place, postings, rules, space, found, size)
+    return cover(text, hit, place, postings, rules, covered, found, size)

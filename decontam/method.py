@@ -39,6 +39,9 @@ class Method(BaseModel):
     min_density: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the stretch's words that are the item's
     max_gap: Annotated[int, Field(ge=0)]
     gap_cost: Annotated[float, Field(ge=0)] = 0.0  # of "align": nats for a word of the text between two of the item
+    # of "align": diagonals (place in the text less place in the item) looked at on each side of the n-grams' median,
+    # where they spread over more; it bounds what a hostile text can cost
+    band: Annotated[int, Field(ge=16)] = 512
     max_items: Annotated[int, Field(ge=1)]
     # an n-gram of more different questions than this is a template and proves nothing
     drop_labels: bool  # leave out single letters a to j, so that option labels do not break n-grams
@@ -55,6 +58,15 @@ class Method(BaseModel):
         if name not in METHODS:
             raise ValueError(f'method: found "{name}", expected one of {", ".join(sorted(METHODS))}')
         return cls(name=name, **METHODS[name])
+
+    @property
+    def counting(self) -> Self:
+        """The same with every n-gram of an item looked for: what is counted over a corpus.
+
+        An item is set aside where all it has is in common use, its n-grams of function words with it, and these are not
+        looked for otherwise.
+        """
+        return self.model_copy(update={"gram_weight": 0.0})
 
     @property
     def lengths(self) -> tuple[int, int]:

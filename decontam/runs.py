@@ -13,47 +13,23 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from decontam.found import grown, reported, room
-from decontam.layout import Found, Text
-from decontam.seeds import bits_of, gram_hash, kept, known_gram, power, roll
-from kernels.mixing import finish
+from decontam.found import cut_to, grown, reported, room
+from decontam.layout import Text
+from decontam.lookup import confirmed, sifted
+from decontam.reading import desk, read
+from decontam.seeds import gram_hash
 
-__all__ = ["counted", "scan_runs"]
+__all__ = ["MOST_HITS", "counted", "scan_runs"]
+
+MOST_HITS: Final = 10_000
+"""Passages of one text that a scan lists; the others are counted."""
+_MOST_GRAMS: Final = 1 << 20
+"""n-grams of one text that are held at a time, each once for every item that has it. One in a million passages may be
+parted where they are too many."""
 
 _U32: Final = np.uint64(32)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _LOW_16: Final = np.uint64(0xFFFF)
-
-
-@njit(cache=True, nogil=True)
-def _window(batch, i, window, token, drop_labels) -> Any:
-    count = 0
-    for t in range(batch.offsets[i], batch.offsets[i + 1]):
-        window[count] = batch.hashes[t]
-        token[count] = t
-        count += kept(batch.data, batch.starts[t], batch.ends[t], batch.kinds[t], drop_labels)
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _places(window, count, n, lookup, postings, at) -> Any:
-    """Write for every word of a text the place among the known ones of the n-gram that begins there, or -1."""
-    total = 0
-    oldest = power(n)
-    rolling = np.uint64(0)
-    for k in range(min(n - 1, count)):
-        rolling = roll(rolling, window[k], np.uint64(0), oldest)
-    leaving = np.uint64(0)
-    for k in range(count - n + 1):
-        rolling = roll(rolling, window[k + n - 1], leaving, oldest)
-        leaving = window[k]
-        gram = finish(rolling)
-        wanted = bits_of(gram)
-        at[k] = -1
-        if lookup.bits[gram >> lookup.bit_shift] & wanted == wanted:
-            at[k] = known_gram(gram, postings.grams, lookup.directory, lookup.directory_shift)
-            total += at[k] >= 0
-    return total
 
 
 @njit(cache=True, nogil=True)
@@ -75,34 +51,34 @@ def _is_common(gram, common) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def scan_runs(batch, postings, lookup, rules, longest) -> Any:
+def scan_runs(texts, postings, lookup, rules, longest) -> Any:
     """Find every n-gram of an item that is not in common use; n-grams that meet or overlap are one passage.
 
-    Arguments and result as ``decontam.match.scan``; ``longest`` is the number of words of the longest n-gram. The score
-    is the share of the item's words in the passage.
+    Arguments as ``decontam.match.scan``; ``longest`` is the number of words of the longest n-gram. The score is the
+    share of the item's words in the passage.
+
+    Returns:
+        ``Found``, of each text at most ``MOST_HITS``, and how many more each text has.
     """
-    most = 0
-    for i in range(len(batch.offsets) - 1):
-        most = max(most, batch.offsets[i + 1] - batch.offsets[i])
-    window = np.empty(most + 1, np.uint64)
-    token = np.empty(most + 1, np.int64)
-    at = np.empty(most + 1, np.int64)
+    place_of = desk(texts)
+    window, where, which = place_of.window, place_of.where, place_of.which
     found = room(16)
+    beyond = np.zeros(len(texts.offsets) - 1, np.int64)
     size = 0
     capacity = 256
     hit = np.empty(capacity, np.uint64)  # piece, and position in the text
     reach = np.empty(capacity, np.int64)  # words
     place = np.empty(capacity, np.int64)  # position in the piece
     n = rules.n
-    for i in range(len(batch.offsets) - 1):
-        count = _window(batch, i, window, token, rules.drop_labels)
-        if count < n or _places(window, count, n, lookup, postings, at) == 0:
-            continue
+    for i in range(len(texts.offsets) - 1):
+        count = read(texts, i, rules.drop_labels, place_of)
+        total, _ = sifted(window, count, n, 0, lookup, where, place_of.where_short)
+        total = confirmed(window, where, total, n, False, postings.grams, lookup, place_of.hashes, which)
         hits = 0
-        for k in range(count - n + 1):
-            if at[k] < 0:
-                continue
-            first, last = postings.offsets[at[k]], postings.offsets[at[k] + 1]
+        listed = 0
+        for c in range(total):
+            k = where[c]
+            first, last = postings.offsets[which[c]], postings.offsets[which[c] + 1]
             best = 0
             for q in range(first, last):
                 best = max(best, _extent(window, count, k, postings, q, n, longest))
@@ -119,57 +95,71 @@ def scan_runs(batch, postings, lookup, rules, longest) -> Any:
                     reach[hits] = best
                     place[hits] = postings.position[q]
                     hits += 1
-        text = Text(i, window[:count], token)
-        order = np.argsort(hit[:hits], kind="mergesort")
-        begin = 0
-        while begin < hits:
-            piece = np.int64(hit[order[begin]] >> _U32)
-            start = np.int64(hit[order[begin]] & _LOW)
-            stop = start + reach[order[begin]]
-            before, after = place[order[begin]], place[order[begin]] + reach[order[begin]]
-            begin += 1
-            while begin < hits and np.int64(hit[order[begin]] >> _U32) == piece:
-                here = np.int64(hit[order[begin]] & _LOW)
-                if here > stop:
-                    break
-                if here + reach[order[begin]] > stop:
-                    stop = here + reach[order[begin]]
-                    after = place[order[begin]] + reach[order[begin]]
-                begin += 1
-            length = postings.piece_offsets[piece + 1] - postings.piece_offsets[piece]
-            score = min(1.0, (stop - start) / length)
-            found, size = reported(
-                text, piece, start, stop - 1, before, after, score, batch, postings, rules, found, size
+            if hits >= _MOST_GRAMS:
+                found, size, more = _passages(
+                    Text(i, window[:count]), hit[:hits], reach, place, postings, found, size, MOST_HITS - listed
+                )
+                listed, beyond[i], hits = listed + more[0], beyond[i] + more[1], 0
+        if hits:
+            found, size, more = _passages(
+                Text(i, window[:count]), hit[:hits], reach, place, postings, found, size, MOST_HITS - listed
             )
-    return Found(found.text[:size], found.piece[:size], found.start[:size], found.end[:size], found.score[:size])
+            beyond[i] += more[1]
+    return cut_to(found, size), beyond
 
 
 @njit(cache=True, nogil=True)
-def counted(batch, postings, lookup, rules, longest) -> Any:
+def _passages(text, hit, reach, place, postings, found, size, most) -> Any:
+    """Report the passages that n-grams of one text make: at most ``most``; how many, and how many more there are."""
+    order = np.argsort(hit, kind="mergesort")
+    listed = 0
+    beyond = 0
+    begin = 0
+    while begin < len(hit):
+        piece = np.int64(hit[order[begin]] >> _U32)
+        start = np.int64(hit[order[begin]] & _LOW)
+        stop = start + reach[order[begin]]
+        before, after = place[order[begin]], place[order[begin]] + reach[order[begin]]
+        begin += 1
+        while begin < len(hit) and np.int64(hit[order[begin]] >> _U32) == piece:
+            here = np.int64(hit[order[begin]] & _LOW)
+            if here > stop:
+                break
+            if here + reach[order[begin]] > stop:
+                stop = here + reach[order[begin]]
+                after = place[order[begin]] + reach[order[begin]]
+            begin += 1
+        if listed == most:
+            beyond += 1
+            continue
+        listed += 1
+        length = postings.piece_offsets[piece + 1] - postings.piece_offsets[piece]
+        score = min(1.0, (stop - start) / length)
+        found, size = reported(text, piece, start, stop - 1, before, after, score, postings, found, size)
+    return found, size, (listed, beyond)
+
+
+@njit(cache=True, nogil=True)
+def counted(texts, postings, lookup, rules, longest) -> Any:
     """Return the hashes of all n-grams of items that each text holds, a text's once: what is counted over a corpus.
 
     Of lengths between ``rules.n`` and ``longest``, and ``rules.short``.
     """
-    most = 0
-    for i in range(len(batch.offsets) - 1):
-        most = max(most, batch.offsets[i + 1] - batch.offsets[i])
-    window = np.empty(most + 1, np.uint64)
-    token = np.empty(most + 1, np.int64)
-    at = np.empty(most + 1, np.int64)
+    place_of = desk(texts)
+    window, which = place_of.window, place_of.which
     seen = np.empty(256, np.uint64)
     total = 0
-    for i in range(len(batch.offsets) - 1):
-        count = _window(batch, i, window, token, rules.drop_labels)
+    for i in range(len(texts.offsets) - 1):
+        count = read(texts, i, rules.drop_labels, place_of)
         begin = total
-        for n in (rules.n, rules.short):
-            if n == 0 or count < n or _places(window, count, n, lookup, postings, at) == 0:
-                continue
-            for k in range(count - n + 1):
-                if at[k] < 0:
-                    continue
+        long, short = sifted(window, count, rules.n, rules.short, lookup, place_of.where, place_of.where_short)
+        for n, where, there in ((rules.n, place_of.where, long), (rules.short, place_of.where_short, short)):
+            there = confirmed(window, where, there, n, False, postings.grams, lookup, place_of.hashes, which)
+            for c in range(there):
+                k = where[c]
                 reach = n
                 if n == rules.n and longest > n:
-                    for q in range(postings.offsets[at[k]], postings.offsets[at[k] + 1]):
+                    for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
                         reach = max(reach, _extent(window, count, k, postings, q, n, longest))
                         if reach == longest:
                             break

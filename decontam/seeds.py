@@ -13,47 +13,19 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from decontam.layout import Lookup, Postings
 from kernels.mixing import finish
 from kernels.words import WORD
 
 __all__ = [
-    "bits_of",
     "code_points",
     "gram_hash",
     "kept",
     "kept_words",
-    "known_gram",
     "ngrams",
-    "power",
-    "prepare",
-    "roll",
     "sequence_hashes",
 ]
 
 _BASE: Final = np.uint64(6364136223846793005)
-_U1: Final = np.uint64(1)
-_U6: Final = np.uint64(6)
-_U12: Final = np.uint64(12)
-_U63: Final = np.uint64(63)
-
-
-def prepare(postings: Postings) -> Lookup:
-    """Make the tables: a Bloom filter that turns away 99 of 100 unknown n-grams, and a directory of the others."""
-    grams = postings.grams
-    size = max(10, (len(grams) // 4).bit_length())
-    bits = np.zeros(1 << size, np.uint64)
-    _set_bits(bits, np.uint64(64 - size), grams)
-    leading = max(4, len(grams).bit_length() - 1)
-    borders = np.arange(1 << leading, dtype=np.uint64) << np.uint64(64 - leading)
-    directory = np.append(np.searchsorted(grams, borders), len(grams)).astype(np.int64)
-    return Lookup(
-        bits,
-        np.uint64(64 - size),
-        directory,
-        np.uint64(64 - leading),
-        int(np.diff(postings.piece_offsets).max(initial=0)),
-    )
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -111,7 +83,7 @@ def ngrams(offsets, hashes, n) -> Any:
     grams = np.empty(total, np.uint64)
     text = np.empty(total, np.int32)
     position = np.empty(total, np.int32)
-    oldest = power(n)
+    oldest = _power(n)
     m = 0
     for i in range(len(offsets) - 1):
         rolling = np.uint64(0)
@@ -129,13 +101,7 @@ def ngrams(offsets, hashes, n) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def roll(rolling, arriving, leaving, oldest) -> Any:
-    """Move the window of an n-gram on by one word."""
-    return rolling * _BASE + arriving - leaving * oldest
-
-
-@njit(cache=True, nogil=True, inline="always")
-def power(n) -> Any:
+def _power(n) -> Any:
     """Return the factor of the word that leaves a window of ``n``."""
     value = np.uint64(1)
     for _ in range(n):
@@ -150,28 +116,6 @@ def gram_hash(window, at, n) -> Any:
     for k in range(at, at + n):
         rolling = rolling * _BASE + window[k]
     return finish(rolling)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def known_gram(gram, known, directory, directory_shift) -> Any:
-    """Return the place of an n-gram among the known ones, or -1."""
-    at = directory[gram >> directory_shift]
-    end = directory[(gram >> directory_shift) + _U1]
-    while at < end and known[at] < gram:
-        at += 1
-    return at if at < end and known[at] == gram else -1
-
-
-@njit(cache=True, nogil=True, inline="always")
-def bits_of(gram) -> Any:
-    """Return the three bits of an n-gram in its word of the filter."""
-    return (_U1 << (gram & _U63)) | (_U1 << ((gram >> _U6) & _U63)) | (_U1 << ((gram >> _U12) & _U63))
-
-
-@njit(cache=True, nogil=True)
-def _set_bits(bits, shift, grams) -> None:
-    for gram in grams:
-        bits[gram >> shift] |= bits_of(gram)
 
 
 @njit(cache=True, nogil=True)

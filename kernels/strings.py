@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["TextBatch", "portions", "text_batch"]
+__all__ = ["TextBatch", "chosen", "portions", "text_batch"]
 
 
 class TextBatch(NamedTuple):
@@ -101,3 +101,15 @@ def portions(batch: TextBatch, size: int) -> Iterator[TextBatch]:
         first = last
         if first >= len(offsets) - 1:
             return
+
+
+def chosen(batch: TextBatch, rows: NDArray[np.int64]) -> TextBatch:
+    """Copy some texts of a batch, in the order of their numbers as given."""
+    begins = batch.offsets[:-1][rows]
+    lengths = batch.offsets[1:][rows] - begins
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
+    views = [batch.data[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)]
+    data = np.concatenate(views) if views else np.zeros(0, np.uint8)
+    offsets.flags.writeable = False
+    data.flags.writeable = False
+    return TextBatch(data, offsets)

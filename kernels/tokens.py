@@ -1,6 +1,6 @@
 """Where the tokens of a batch of texts begin and end, and what they are: the rule of ``kernels.words``.
 
-The rule itself is ``_tokens_of_units``, over decoded characters. ``_tokens_of_ascii`` is the same rule for the bytes
+The rule itself is ``tokens_of_units``, over decoded characters. ``_tokens_of_ascii`` is the same rule for the bytes
 below 128, 64 of them at once: whether a character belongs to the token before it depends there on its two neighbours
 alone.
 """
@@ -40,7 +40,17 @@ from kernels.unicode import (
     unicode_tables,
 )
 
-__all__ = ["PUNCTUATION", "SYMBOL", "WORD", "Tokens", "tokens"]
+__all__ = [
+    "PUNCTUATION",
+    "SYMBOL",
+    "WORD",
+    "Tokens",
+    "ascii_natures",
+    "ascii_words",
+    "foreign_part",
+    "tokens",
+    "tokens_of_units",
+]
 
 WORD: Final = 0
 PUNCTUATION: Final = 1
@@ -90,7 +100,7 @@ def tokens(batch: TextBatch) -> Tokens:
 
 
 @njit(cache=True, nogil=True)
-def _tokens_of_units(data, units, count, byte, m, starts, ends, kinds, alphabetic, terminal) -> Any:
+def tokens_of_units(data, units, count, byte, m, starts, ends, kinds, alphabetic, terminal) -> Any:
     """Write the tokens of a part that begins at ``byte``, from number ``m`` on; return the number after them."""
     at = 0
     before = np.uint32(0)
@@ -158,6 +168,43 @@ def _tokens_of_units(data, units, count, byte, m, starts, ends, kinds, alphabeti
     return m
 
 
+@njit(cache=True, nogil=True, inline="always")
+def ascii_words(data, base, end, natures, letter_before, digit_before, upper_before) -> Any:
+    """Which of the 64 bytes from ``base`` on belong to words; which are letters, digits and capitals.
+
+    Args:
+        data: at least a block of bytes, of which the part that is walked holds ASCII alone.
+        base: where the block begins.
+        end: of the part.
+        natures: of each character.
+        letter_before: bit 0 says whether the byte before the block is a letter.
+        digit_before: the same of a digit.
+        upper_before: the same of a capital.
+    """
+    one = np.uint64(1)
+    top = np.uint64(63)
+    at = last_block(base, len(data))
+    shift = np.uint64(base - at)
+    here = bits_below(end - base)
+    upper = (mask_between(data, at, 65, 90) >> shift) & here
+    letter = ((mask_between(data, at, 97, 122) >> shift) & here) | upper
+    digit = (mask_between(data, at, 48, 57) >> shift) & here
+    apostrophe = mask_equal(data, at, 39) >> shift
+    comma = mask_equal(data, at, 44) >> shift
+    stop = mask_equal(data, at, 46) >> shift
+    # What stands beside each character; beyond the block's end it is looked up, beyond the part's there is nothing.
+    beyond = natures[data[base + 64]] if base + 64 < end else np.uint16(0)
+    after_letter = (letter << one) | letter_before
+    after_digit = (digit << one) | digit_before
+    after_upper = (upper << one) | upper_before
+    before_letter = (letter >> one) | (np.uint64(beyond & _IS_LETTER != 0) << top)
+    before_digit = (digit >> one) | (np.uint64(beyond & _IS_DIGIT != 0) << top)
+    before_upper = (upper >> one) | (np.uint64(beyond & _IS_UPPER != 0) << top)
+    inside = after_letter & before_letter & (apostrophe | (stop & ~(before_upper & ~after_upper)))
+    inside |= after_digit & before_digit & (comma | stop)
+    return letter | digit | (inside & here), letter, digit, upper
+
+
 @njit(cache=True, nogil=True)
 def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabetic, terminal) -> Any:
     """Write the tokens of a part that holds ASCII alone and has white space or nothing at either end."""
@@ -169,26 +216,10 @@ def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabet
         at = last_block(base, len(data))
         shift = np.uint64(base - at)
         here = bits_below(end - base)
-        upper = (mask_between(data, at, 65, 90) >> shift) & here
-        letter = ((mask_between(data, at, 97, 122) >> shift) & here) | upper
-        digit = (mask_between(data, at, 48, 57) >> shift) & here
+        word, letter, digit, upper = ascii_words(data, base, end, natures, letter_before, digit_before, upper_before)
         space = ((mask_between(data, at, 0, 32) | mask_equal(data, at, 127)) >> shift) & here
-        apostrophe = mask_equal(data, at, 39) >> shift
-        comma = mask_equal(data, at, 44) >> shift
-        stop = mask_equal(data, at, 46) >> shift
         pairs = last_block(base, len(data) - 1)
         doubled = mask_doubled(data, pairs) >> np.uint64(base - pairs)
-        # What stands beside each character; beyond the block's end it is looked up, beyond the part's there is nothing.
-        beyond = natures[data[base + 64]] if base + 64 < end else np.uint16(0)
-        after_letter = (letter << one) | letter_before
-        after_digit = (digit << one) | digit_before
-        after_upper = (upper << one) | upper_before
-        before_letter = (letter >> one) | (np.uint64(beyond & _IS_LETTER != 0) << top)
-        before_digit = (digit >> one) | (np.uint64(beyond & _IS_DIGIT != 0) << top)
-        before_upper = (upper >> one) | (np.uint64(beyond & _IS_UPPER != 0) << top)
-        inside = after_letter & before_letter & (apostrophe | (stop & ~(before_upper & ~after_upper)))
-        inside |= after_digit & before_digit & (comma | stop)
-        word = letter | digit | (inside & here)
         sign = here & ~(word | space)
         after_word = (word << one) | word_before
         after_sign = (sign << one) | sign_before
@@ -233,7 +264,7 @@ def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabet
 
 
 @njit(cache=True, nogil=True)
-def _ascii_natures(units) -> Any:
+def ascii_natures(units) -> Any:
     """What the rule needs of each character below 128."""
     natures = np.zeros(256, np.uint16)
     for code in range(128):
@@ -268,6 +299,28 @@ def _beyond_ascii(data, at, end) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def foreign_part(data, at, end, natures) -> Any:
+    """Bounds of the first part from ``at`` on that is to be decoded; (``end``, ``end``) where all is ASCII.
+
+    No token and no look ahead reaches beyond ASCII white space, so a text falls into parts there: those of ASCII alone,
+    and those that are decoded first.
+    """
+    foreign = _beyond_ascii(data, at, end)
+    begin = foreign
+    if foreign == end:
+        return begin, end
+    while begin > at and not natures[data[begin - 1]] & _IS_SEPARATOR:
+        begin -= 1
+    while True:  # on to the next space with ASCII alone behind it
+        part = foreign
+        while part < end and not natures[data[part]] & _IS_SEPARATOR:
+            part += 1
+        foreign = _beyond_ascii(data, part, end)
+        if foreign == end or foreign - part >= _NEAR:
+            return begin, part
+
+
+@njit(cache=True, nogil=True)
 def _tokens(data, offsets, tables: Unicode) -> Any:
     """Walk all texts once.
 
@@ -288,7 +341,7 @@ def _tokens(data, offsets, tables: Unicode) -> Any:
     terminal = np.empty(capacity, np.bool_)
     m = 0
     ascii_table = ascii_units(tables)
-    natures = _ascii_natures(ascii_table)
+    natures = ascii_natures(ascii_table)
     for i in range(n):
         size = offsets[i + 1] - offsets[i]
         if m + size > capacity:  # a text has no more tokens than bytes
@@ -298,30 +351,16 @@ def _tokens(data, offsets, tables: Unicode) -> Any:
             kinds = _grown(kinds, m, capacity)
             alphabetic = _grown(alphabetic, m, capacity)
             terminal = _grown(terminal, m, capacity)
-        # No token and no look ahead reaches beyond ASCII white space, so a text falls into parts there: those of ASCII
-        # alone, and those that are decoded first.
         at = offsets[i]
         end = offsets[i + 1]
         while at < end:
-            foreign = _beyond_ascii(data, at, end)
-            part = foreign
-            if foreign < end:
-                while part > at and not natures[data[part - 1]] & _IS_SEPARATOR:
-                    part -= 1
+            part, beyond = foreign_part(data, at, end, natures)
             m = _tokens_of_ascii(data, at, part, natures, m, starts, ends, kinds, alphabetic, terminal)
-            at = part
-            while foreign < end:  # on to the next space with ASCII alone behind it
-                part = foreign
-                while part < end and not natures[data[part]] & _IS_SEPARATOR:
-                    part += 1
-                foreign = _beyond_ascii(data, part, end)
-                if foreign - part >= _NEAR:
-                    break
-            if at < part:
-                count = decode_part(data, at, part, tables, ascii_table, units)
+            if part < beyond:
+                count = decode_part(data, part, beyond, tables, ascii_table, units)
                 units[count] = units[count + 1] = 0  # class SEPARATOR: what is looked up past the end
-                m = _tokens_of_units(data, units, count, at, m, starts, ends, kinds, alphabetic, terminal)
-                at = part
+                m = tokens_of_units(data, units, count, part, m, starts, ends, kinds, alphabetic, terminal)
+            at = beyond
         bounds[i + 1] = m
     return bounds, starts[:m], ends[:m], kinds[:m], alphabetic[:m], terminal[:m]
 

@@ -56,14 +56,19 @@ from kernels.unicode import (
 )
 
 __all__ = [
+    "FIRST_STATE",
     "PUNCTUATION",
     "SYMBOL",
     "WORD",
     "Spelling",
     "Words",
     "folded_spelling",
+    "folded_steps",
     "folded_words",
+    "mix_end",
+    "mix_step",
     "spelled_words",
+    "take_step",
     "token_hashes",
     "token_spelling",
     "words",
@@ -72,7 +77,7 @@ __all__ = [
 _FORMAT: Final = np.uint32(int(TokenClass.FORMAT) << UNIT_PROPERTIES)
 
 # Odd 64-bit constants of MurmurHash3 and splitmix64; the step is a bijection of the state for every code point.
-_SEED: Final = np.uint64(0x9E3779B97F4A7C15)
+FIRST_STATE: Final = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_CODE: Final = np.uint64(0x87C37B91114253D5)
 _MULTIPLY_STATE: Final = np.uint64(0x4CF5AD432745937F)
 _FINAL_1: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -187,7 +192,7 @@ def _spelling(data, starts, ends) -> Any:
     for k in range(len(starts)):
         start = starts[k]
         size = ends[k] - start
-        state = _SEED
+        state = FIRST_STATE
         continuations = 0
         while size > 8:
             word = load_word(data, start)
@@ -231,7 +236,7 @@ def _folded_bytes(units, count, folded) -> Any:
 def _hash_of_token(data, start, end) -> Any:
     """The hash that ``_spelling`` gives one token."""
     limit = len(data) - 8
-    state = _SEED
+    state = FIRST_STATE
     while True:
         word = load_word(data, min(start, limit)) >> np.uint64(8 * max(start - limit, 0))
         if end - start <= 8:
@@ -267,7 +272,7 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
         start = starts[k]
         size = ends[k] - start
         if high & _TOPS == 0 and size <= 8:
-            hashes[k] = mix_end(mix_step(_SEED, case_folded(word)))
+            hashes[k] = mix_end(mix_step(FIRST_STATE, case_folded(word)))
             continue
         if size > len(units):
             units = np.empty(size, np.uint32)
@@ -288,19 +293,26 @@ def _continuations(word) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def folded_steps(ascii_table) -> Any:
+    """What each character below 128 brings to a hash of ``Words``: the steps that ``take_step`` takes."""
+    steps = np.empty(128, np.uint64)
+    for code in range(128):
+        steps[code] = np.uint64(ascii_table[code] & UNIT_CODE_MASK) * _MULTIPLY_CODE
+    return steps
+
+
+@njit(cache=True, nogil=True)
 def _folded_hashes(data, starts, ends, tables) -> Any:
     """Hash of each token's characters under case folding, without those that are invisible."""
     hashes = np.empty(len(starts), np.uint64)
     ascii_table = ascii_units(tables)
-    steps = np.empty(128, np.uint64)  # what each character brings to a hash
-    for code in range(128):
-        steps[code] = np.uint64(ascii_table[code] & UNIT_CODE_MASK) * _MULTIPLY_CODE
+    steps = folded_steps(ascii_table)
     room = np.empty(64, np.uint32)
     limit = len(data) - 8
     for k in range(len(starts)):
         at = starts[k]
         end = ends[k]
-        state = _SEED
+        state = FIRST_STATE
         if end - at <= 8 and at <= limit:
             # Most tokens: eight steps of which those behind the end are not taken, for a loop of unknown length is
             # guessed wrong by the processor at nearly every token.
@@ -308,12 +320,12 @@ def _folded_hashes(data, starts, ends, tables) -> Any:
             size = end - at
             if word & (_ALL >> np.uint64(64 - 8 * size)) & _TOPS == 0:
                 for place in range(8):
-                    taken = _take(state, steps[word & np.uint64(127)])
+                    taken = take_step(state, steps[word & np.uint64(127)])
                     state = taken if place < size else state
                     word >>= _U8
                 at = end
         while at < end and data[at] < 0x80:
-            state = _take(state, steps[data[at]])
+            state = take_step(state, steps[data[at]])
             at += 1
         if at < end:
             units = room if end - at <= 64 else np.empty(end - at, np.uint32)
@@ -325,7 +337,7 @@ def _folded_hashes(data, starts, ends, tables) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _take(state, step) -> Any:
+def take_step(state, step) -> Any:
     """``mix_step`` with the character's part of it looked up."""
     state ^= step
     return ((state << _U27) | (state >> _U37)) * _MULTIPLY_STATE

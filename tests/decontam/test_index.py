@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from decontam import Benchmark, Index, Method
 
 
-def table(**columns: list[object]) -> pa.Table:
+def table(**columns: Sequence[object]) -> pa.Table:
     return pa.table(columns)
 
 

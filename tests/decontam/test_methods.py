@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from decontam import Benchmark, Index
+from decontam import Benchmark, Index, Method
 from decontam.evidence import aligned
 from decontam.folding import folded
 from decontam.method import METHODS
+from decontam.runs import MOST_HITS
 from kernels.strings import text_batch
 
 TEXT = (
@@ -154,3 +155,53 @@ def test_evidence_shows_what_each_text_has_of_the_other() -> None:
     assert aligned("The CAT sat, there", "the dog sat there") == "The [-dog-] {+CAT+} sat, there"
     assert aligned("", "a") == "[-a-]"
     assert aligned("x " * 500, "x " * 500).endswith("…")
+
+
+@pytest.mark.parametrize("method", ["default", "qwen2"])
+def test_a_long_item_is_found_where_a_phrase_of_it_stands_far_from_its_place(method: str, pages: list[str]) -> None:
+    # The phrase at the item's start stands at its end too, so it is found 2,800 diagonals away from all the rest.
+    words = list(dict.fromkeys(" ".join(pages[-40:]).split()))[:1400]
+    words = [f"{word}{k}" for k in range(2) for word in words]
+    phrase = "seven lighthouse keepers rowed across a frozen estuary with copper kettles".split()  # noqa: SIM905
+    found = index(method, " ".join([*phrase, *words, *phrase]))
+    text = " ".join([*phrase, *words[:2300]])
+    (hit,) = found.scan(pa.array([text])).to_pylist()
+    assert hit["score"] > 0.7
+    assert text.startswith(text[hit["start"] : hit["end"]][:200])
+
+
+def test_the_band_of_diagonals_is_a_setting() -> None:
+    # A long digression inside a copy: the item's second half lies beyond a narrow band.
+    words = [f"word{k}" for k in range(900)]
+    text = " ".join([*words[:300], *("aside",) * 200, *words[300:]])
+    benchmark = Benchmark("b", pa.table({"id": ["q"], "question": [" ".join(words)]}))
+    wide = Method.named("qwen2")
+    assert wide.band == 512
+    narrow = wide.model_copy(update={"band": 64, "gap_cost": 0.0, "min_score": 0.9})
+    assert len(Index.build([benchmark], narrow.model_copy(update={"band": 512})).scan(pa.array([text]))) == 1
+    assert len(Index.build([benchmark], narrow).scan(pa.array([text]))) == 0
+
+
+def test_of_afm_no_more_passages_are_listed_than_stated_and_the_others_are_counted() -> None:
+    items = MOST_HITS + 500
+    questions = [f"{' '.join(WORDS[:6])} number{k} of the list" for k in range(items)]
+    table = pa.table({"id": list(range(items)), "question": questions})
+    found = Index.build([Benchmark("b", table)], "afm")
+    shown = found.scan_shown(pa.array(["nothing of it", f"it says {' '.join(WORDS[:6])} there", "nothing"]))
+    assert shown.num_rows == MOST_HITS
+    assert set(shown["beyond"].to_pylist()) == {500}
+    assert "item_text" not in shown.column_names
+    assert found.item_texts(shown["number"].to_pylist()[:2]) == questions[:2]
+
+
+def test_of_afm_an_item_that_is_common_throughout_is_not_checkable() -> None:
+    found = index("afm")
+    grams, _ = found.count(pa.array([TEXT]))
+    lost = index("afm", common=grams)
+    (row,) = lost.not_checkable.to_pylist()
+    assert row["reason"].startswith("common")
+    assert hits(lost, TEXT) == 0
+    # One 13-gram of it that is rare, and it is looked for again.
+    kept, _ = found.count(pa.array([" ".join(WORDS[:16]), " ".join(WORDS[8:])]))
+    assert len(kept) < len(grams)
+    assert len(index("afm", common=kept).not_checkable) == 0

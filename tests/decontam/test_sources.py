@@ -145,3 +145,52 @@ def test_a_benchmark_is_known_by_the_digest_of_its_items(tmp_path: Path) -> None
     assert from_file(one, "x").digest == from_file(other, "y").digest
     other.write_text(lines[0])
     assert from_file(one, "x").digest != from_file(other, "x").digest
+
+
+def test_ids_stay_apart_from_those_that_records_have(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    ids = ["a", "a", "a#2", "a", "1", None, None]
+    lines = [json.dumps({"id": name, "question": f"{k}?"}) for k, name in enumerate(ids)]
+    file.write_text("\n".join(lines))
+    assert from_file(file, "b").items["id"].to_pylist() == ["a", "a#3", "a#2", "a#4", "1", "5", "6"]
+
+
+def test_a_file_without_questions_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_text('{"prompt": "x"}\n')
+    with pytest.raises(
+        ValueError, match=r'items\.jsonl: no record of benchmark "b" has a question or a context; found prompt'
+    ):
+        from_file(file, "b")
+
+
+def test_files_that_are_not_what_they_are_named_are_refused_by_name(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"question": "x"}\n' * 1000)
+    for name, content in (
+        ("plain.jsonl.gz", b'{"question": "x"}\n'),
+        ("cut.jsonl.gz", whole[: len(whole) // 2]),
+        ("latin.jsonl", '{"question": "é"}\n'.encode("latin-1")),
+        ("text.parquet", b"no parquet"),
+    ):
+        file = tmp_path / name
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}.*(cannot be read|not JSON)"):
+            from_file(file, "b")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"state\.json: damaged"):
+        from_folder(tmp_path / "saved", "b")
+
+
+def test_a_split_of_a_plain_folder_is_a_folder_or_a_whole_word_of_names(tmp_path: Path) -> None:
+    for name in (
+        "test.parquet",
+        "test-00000-of-00001.parquet",
+        "testing.parquet",
+        "test2.parquet",
+        "sub/test/a.parquet",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": [name], "question": [name]}), tmp_path / name)
+    found = from_folder(tmp_path, "b", split="test").items["id"].to_pylist()
+    assert sorted(found) == ["sub/test/a.parquet", "test-00000-of-00001.parquet", "test.parquet"]

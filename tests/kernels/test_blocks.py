@@ -15,7 +15,7 @@ from kernels.lines import LineRule, lines
 from kernels.phrases import count_phrases, phrase_lines
 from kernels.spaced import spaced_ranges, spaced_words
 from kernels.strings import TextBatch, text_batch
-from kernels.tokens import _tokens_of_units, tokens  # pyright: ignore[reportPrivateUsage]
+from kernels.tokens import tokens, tokens_of_units
 from kernels.unicode import decode_text, unicode_tables
 from kernels.vocabulary import distinct_known_words
 from kernels.words import spelled_words, token_hashes
@@ -48,7 +48,7 @@ def tokens_by_the_rule(text: str) -> list[NDArray[np.generic]]:
     count = decode_text(data, 0, len(data), unicode_tables(), units)
     units[count] = units[count + 1] = 0
     columns = [np.empty(len(data), kind) for kind in (np.int64, np.int64, np.uint8, np.bool_, np.bool_)]
-    found = _tokens_of_units(data, units, count, 0, 0, *columns)
+    found = tokens_of_units(data, units, count, 0, 0, *columns)
     return [column[:found] for column in columns]
 
 

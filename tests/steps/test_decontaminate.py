@@ -236,3 +236,46 @@ def test_a_benchmark_in_a_folder_is_known_by_its_files(tmp_path: Path) -> None:
     assert len(decontaminate.benchmarks(settings.benchmarks)[0]) == 1
     (folder / "test-1.jsonl").write_text(json.dumps({"id": "r", "question": LICENCE}) + "\n")
     assert decontaminate.identity(settings.benchmarks[0]) != before
+
+
+def test_an_item_in_common_use_is_set_aside_with_its_function_words(tmp_path: Path) -> None:
+    said = (
+        "Hear ye: when they have been there with you and we were not those who would go into that before she could, "
+        "which of us will then come out from under it at its most, as their own might well be?"
+    )
+    texts = [plant(page, said) for page in PAGES[:12]] + [plant(PAGES[20], QUESTION)]
+    done = built(tmp_path, texts, {"usual": said, "q1": QUESTION}, common=10)
+    assert [uri for uri, row in ledger_of(done).items() if row["verdict"] == "dropped"] == ["http://a.test/12"]
+    assert done.facts["not_checkable"] == 1
+
+
+def test_what_a_scan_does_not_list_is_counted_in_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"q{k}": f"{QUESTION} In which way number{k}?" for k in range(10_020)}
+    done = built(tmp_path, [plant(PAGES[0], QUESTION), PAGES[1]], many, method="afm", common=None)
+    evidence = json.loads(ledger_of(done)["http://a.test/0"]["evidence"])
+    assert evidence["hits"] == 10_020
+    assert len(evidence["spans"]) == decontaminate.SPANS
+    assert done.table("hits").num_rows == 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("list.yaml", "- human-eval\n", "list.yaml: 0: "),
+        ("steps.yaml", "decontaminate: [human-eval]\n", "steps.yaml: "),
+        ("word.yaml", "human-eval\n", "word.yaml: benchmarks: "),
+        ("none.yaml", "", "none.yaml: benchmarks: "),
+        ("empty.yaml", "benchmarks: []\n", "empty.yaml: names no benchmark"),
+        ("latin.yaml", b"- {name: \xe9}\n", "latin.yaml: not YAML"),
+        ("plain.jsonl.gz", '{"question": "x"}\n', "plain.jsonl.gz: cannot be read"),
+        ("cut.parquet", "PAR1", "cut.parquet: cannot be read"),
+    ],
+)
+def test_certify_names_the_file_that_is_wrong(
+    name: str, content: str | bytes, said: str, tmp_path: Path, mixture: Path
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = CliRunner().invoke(app, ["certify", str(mixture), "--benchmark", str(file)])
+    assert isinstance(done.exception, RecipeError), done.exception  # `main` ends with 2
+    assert said in done.exception.problems[0]

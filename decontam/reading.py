@@ -1,0 +1,70 @@
+"""What a scan reads of a text: the hashes of its words that count, look-alikes folded, one text at a time."""
+
+# pyright: reportMissingParameterType=false
+# The types of a kernel's parameters are those it is called with: Numba compiles it for them.
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from decontam.folding import fold, look_alikes
+from kernels.blocks import at_least_a_block
+from kernels.strings import TextBatch
+from kernels.unicode import Unicode, unicode_tables
+from kernels.word_hashes import PADDING, reader, word_hashes
+
+__all__ = ["Desk", "Texts", "desk", "read", "texts_of"]
+
+
+class Texts(NamedTuple):
+    """Texts as they come, with the tables that reading takes."""
+
+    data: NDArray[np.uint8]  # at least a block
+    offsets: NDArray[np.int64]
+    look_alikes: NDArray[np.uint8]
+    unicode: Unicode
+
+
+class Desk(NamedTuple):
+    """Room for the text that is read."""
+
+    folded: NDArray[np.uint8]
+    room: Any  # kernels.word_hashes.Reader
+    window: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]  # of candidates for n-grams of items
+    where: NDArray[np.int64]  # their first words
+    where_short: NDArray[np.int64]  # those of the short ones
+    which: NDArray[np.int64]  # which n-grams those found are
+
+
+def texts_of(batch: TextBatch) -> Texts:
+    """Put the tables beside the texts."""
+    return Texts(at_least_a_block(batch.data), batch.offsets, look_alikes(), unicode_tables())
+
+
+@njit(cache=True, nogil=True)
+def desk(texts) -> Any:
+    """Make room for the longest of the texts."""
+    longest = 0
+    for i in range(len(texts.offsets) - 1):
+        longest = max(longest, texts.offsets[i + 1] - texts.offsets[i])
+    return Desk(
+        np.zeros(longest + PADDING, np.uint8),
+        reader(longest, texts.unicode),
+        np.empty(longest + 1, np.uint64),
+        np.empty(longest + 1, np.uint64),
+        np.empty(longest + 1, np.int64),
+        np.empty(longest + 1, np.int64),
+        np.empty(longest + 1, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def read(texts, i, drop_labels, place) -> Any:
+    """Read a text: its words that count stand in ``place.window`` then; return how many they are."""
+    size = fold(texts.data, texts.offsets[i], texts.offsets[i + 1], texts.look_alikes, place.folded)
+    return word_hashes(place.folded, size, drop_labels, place.room, place.window)
