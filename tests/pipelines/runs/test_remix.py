@@ -92,7 +92,8 @@ def test_a_mixed_run_is_a_run_it_verifies_explains_and_can_be_mixed_again(place:
     story = why(Path("mixed"), rows("mixed")[0]["id"])
     assert [verdict.step for verdict in story.records[0].verdicts][-1] == "08-mix"
     assert {"02-measure", "05-decontaminate"} <= {verdict.step for verdict in story.records[0].verdicts}
-    assert "mixed" not in str(RunFolder.open(Path("mixed")).facts["steps"][0]["folder"])
+    steps = [Path(step["folder"]) for step in RunFolder.open(Path("mixed")).facts["steps"]]
+    assert [step.parent == (Path("run") / "steps").resolve() for step in steps] == [True] * (len(steps) - 1) + [False]
     mix("mixed", core={"weights": {"web": 0.7, "other": 0.3}}, out="back")
     assert manifest("back")["tokens"] == manifest("run")["tokens"]
     assert [shard["sha256"] for shard in manifest("back")["shards"]] == [
@@ -215,6 +216,27 @@ def test_several_runs_are_mixed_with_the_tokenizer_of_one_and_each_record_counts
     assert [one["run"] for one in made["mixed_from"]] == ["run", "second"]
     assert manifest("mixed", kind="tokens")["tokenizer"]["sha256"] == made["mixed_from"][0]["tokenizer"]
     assert manifest("mixed")["supply"]["web"]["tokens"] > manifest("run")["supply"]["web"]["tokens"]
+
+
+def test_a_mixture_of_several_runs_is_mixed_again_by_signals_of_all(place: Path) -> None:
+    another()
+    mix("run", "second", core={"weights": {"web": 0.5, "other": 0.5}}, tokenizer=Path("second"))
+    mix("mixed", core={"entries": ENTRIES, "tokens": 9_000}, out="again")
+    told = manifest("again")
+    assert told["realised_weights"] == pytest.approx({"long": 0.5, "other": 0.2, "web": 0.3}, abs=0.01)
+    merged = sum(pq.read_metadata(path).num_rows for path in Path("mixed").glob("steps/06-merge-*/documents/*.parquet"))
+    # Four tenths are the longest, whichever run measured them; a few documents are held out.
+    assert told["supply"]["long"]["documents"] == pytest.approx(0.4 * merged, rel=0.25)
+    tokenizer = json.loads(Path("again/run.json").read_text())["mixed_from"][0]["tokenizer"]
+    assert tokenizer == manifest("second")["tokenizer"]["sha256"] != manifest("run")["tokenizer"]["sha256"]
+
+
+def test_stages_that_the_file_does_not_name_stay_and_null_takes_one_out(place: Path) -> None:
+    mix("run", late={"weights": {"web": 0.2, "other": 0.8}, "tokens": 5_000})
+    assert manifest("mixed")["shards"] == manifest("run")["shards"]
+    assert manifest("mixed", "late")["total_tokens"] == pytest.approx(5_000, abs=8)
+    mix("mixed", core=None, out="again")
+    assert [path.name for path in sorted(Path("again/mixture").iterdir())] == ["heldout", "late"]
 
 
 def test_runs_that_do_not_go_together_are_refused_with_their_numbers(place: Path) -> None:
