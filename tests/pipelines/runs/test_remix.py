@@ -169,7 +169,7 @@ def test_the_tokens_and_their_phases_load_in_torch_alone(place: Path) -> None:
 
 
 def test_repetition_is_told_where_it_happens(place: Path) -> None:
-    mix("run", core={"weights": {"web": 0.1, "other": 0.9}, "tokens": 90_000})
+    mix("run", core={"weights": {"web": 0.1, "other": 0.9}, "tokens": 300_000})
     told = manifest("mixed")
     assert told["epochs"]["other"] > 2
     have = told["supply"]["other"]["tokens"]
