@@ -127,10 +127,10 @@ class StageMix(_Part):
     """One training stage's mixture: shares of tokens, and how many tokens in all.
 
     Shares are in `weights` (of sources, by their name), in `entries` (of whatever these select), or in the points of a
-    `schedule`, whose names are those of `entries` or else of sources. Entries are a list, or stand under their names. A `preset` gives the shares of entries named as
-    its roles, where they do not give their own. `epochs` caps how often documents may be repeated, for all or by name
-    (2305.16264: about four repetitions cost little). `sequence_length` is what shares are exact to; null is that of the
-    training stage of this name.
+    `schedule`, whose names are those of `entries` or else of sources. Entries are a list, or stand under their names. A
+    `preset` gives the shares of entries named as its roles, where they do not give their own. `epochs` caps how often
+    documents may be repeated, for all or by name (2305.16264: about four repetitions cost little). `sequence_length` is
+    what shares are exact to; null is that of the training stage of this name.
     """
 
     preset: str | None = None
