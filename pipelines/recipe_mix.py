@@ -127,10 +127,10 @@ class StageMix(_Part):
     """One training stage's mixture: shares of tokens, and how many tokens in all.
 
     Shares are in `weights` (of sources, by their name), in `entries` (of whatever these select), or in the points of a
-    `schedule`, whose names are those of `entries` or else of sources. A `preset` gives the shares of entries named as
-    its roles, where they do not give their own. `epochs` caps how often documents may be repeated, for all or by name
-    (2305.16264: about four repetitions cost little). `sequence_length` is what shares are exact to; null is that of the
-    training stage of this name.
+    `schedule`, whose names are those of `entries` or else of sources. Entries are a list, or stand under their names. A
+    `preset` gives the shares of entries named as its roles, where they do not give their own. `epochs` caps how often
+    documents may be repeated, for all or by name (2305.16264: about four repetitions cost little). `sequence_length` is
+    what shares are exact to; null is that of the training stage of this name.
     """
 
     preset: str | None = None
@@ -143,12 +143,19 @@ class StageMix(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_preset(cls, raw: Any) -> Any:
-        if not isinstance(raw, Mapping) or not isinstance(name := cast("dict[str, Any]", raw).get("preset"), str):
+    def _read(cls, raw: Any) -> Any:
+        """Take entries by name too, in the order written, and a preset's numbers where none are given."""
+        if not isinstance(raw, Mapping):
             return raw
+        given = dict(cast("Mapping[str, Any]", raw))
+        if isinstance(entries := given.get("entries"), Mapping):
+            named = cast("Mapping[str, Any]", entries)
+            given["entries"] = [_named(entry, value) for entry, value in named.items()]
+        if not isinstance(name := given.get("preset"), str):
+            return given
         if name not in PRESETS:
             raise ValueError(f"no preset {name!r}{nearest(name, PRESETS)}")
-        return _filled(dict(cast("dict[str, Any]", raw)), name, PRESETS[name])
+        return _filled(given, name, PRESETS[name])
 
     @field_validator("weights")
     @classmethod
@@ -216,6 +223,15 @@ def shares_that_sum(shares: Mapping[str, float]) -> Mapping[str, float]:
             + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
         )
     return shares
+
+
+def _named(name: str, value: Any) -> Any:
+    """Return an entry that stands under its name: its fields, or the source or sources that it is."""
+    if isinstance(value, str):
+        return {"name": name, "sources": [value]}
+    if isinstance(value, list | tuple):
+        return {"name": name, "sources": value}
+    return {"name": name, **cast("dict[str, Any]", value)} if isinstance(value, Mapping) else value
 
 
 def _filled(raw: dict[str, Any], name: str, preset: Preset) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipelines import run as runs
 from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
 from pipelines.recipe import Heldout, Name, Recipe, recipe_digest
-from pipelines.recipe_errors import RecipeError, explain, nearest
+from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile
 from pipelines.recipe_mix import StageMix
 from pipelines.runs.folder import RunFolder
@@ -56,7 +56,7 @@ class Curated:
     recipe: Mapping[str, Any]
     finished: tuple[Finished, ...]
     clean: Finished
-    measured: Finished
+    measured: tuple[Finished, ...]
     trained: Finished
     tokenized: Finished
 
@@ -68,7 +68,7 @@ class Curated:
     @property
     def signals(self) -> set[str]:
         """Signals that were measured of its documents."""
-        return set(read_schema(self.measured.parts("signals")[0]).names) - {"id"}
+        return set.intersection(*(set(read_schema(one.parts("signals")[0]).names) for one in self.measured)) - {"id"}
 
 
 def curated(path: Path) -> Curated:
@@ -89,20 +89,24 @@ def curated(path: Path) -> Curated:
         return has[-1]
 
     kept = tuple(one for one in finished if one.name not in ("06-select", "08-mix"))
-    return Curated(
-        folder, folder.facts["recipe"], kept, last("documents"), last("signals"), last("tokenizer"), last("tokens")
-    )
+    measured = tuple(one for one in finished if "signals" in one.outputs) or (last("signals"),)
+    return Curated(folder, folder.facts["recipe"], kept, last("documents"), measured, last("tokenizer"), last("tokens"))
 
 
 def read_weights(file: Path, base: Mapping[str, Any]) -> tuple[Weights, RecipeFile]:
-    """Read a file of weights; a stage that the run has keeps its budget and caps where the file gives none.
+    """Read a file of weights.
 
-    Raises RecipeError with every mistake found.
+    A stage of the run that the file does not name stays, one that it says is null goes; others keep their budget and
+    caps where the file gives none. Raises RecipeError with every mistake found.
     """
     given = RecipeFile.read(file)
     stages = given.value.get("stages")
-    for name, own in base["stages"].items():
-        if isinstance(stages, dict) and isinstance(stages.get(name), dict) and "preset" not in stages[name]:
+    for name, own in base["stages"].items() if isinstance(stages, dict) else ():
+        if name not in stages:
+            stages[name] = own
+        elif stages[name] is None:
+            del stages[name]
+        elif isinstance(stages.get(name), dict) and "preset" not in stages[name]:
             kept = {
                 field: own[field] for field in INHERITED if own.get(field) is not None and field not in stages[name]
             }
@@ -174,11 +178,13 @@ def _mix(
         one.tokenized if one.tokenizer == main.tokenizer else note(tokenize.run(steps, one.clean, main.trained))
         for one in found
     ]
-    before = [step for one in found for step in one.finished if one.tokenized in tokenized or step is not one.tokenized]
+    # Of runs that are tokenized again the own tokens, and the tokenizer that made them, are not this run's.
+    left = {id(step) for one in found if one.tokenizer != main.tokenizer for step in (one.tokenized, one.trained)}
+    before = [step for one in found for step in one.finished if id(step) not in left]
     clean, tokens = found[0].clean, tokenized[0]
     if len(found) > 1:
         clean = tokens = note(merge.run(steps, [one.clean for one in found], tokenized))
-    selected = select.run(steps, recipe.stages, clean, [one.measured for one in found])
+    selected = select.run(steps, recipe.stages, clean, [each for one in found for each in one.measured])
     if selected is not None:
         note(selected)
     try:
@@ -290,16 +296,7 @@ def _unknown(found: Sequence[Curated], recipe: Recipe, file: RecipeFile) -> list
     """Say what the weights name that the runs do not have."""
     from pipelines.recipe_checks import stage_problems
 
-    problems = stage_problems(recipe, file.place, set.intersection(*(one.signals for one in found)))
-    names = list(recipe.stages)
-    for name in (recipe.train or {}).get("stages") or {}:
-        if name not in names:
-            # A stage that is trained on and mixed no more would be noticed only by the trainer.
-            problems.append(
-                f"{file.path}: the run trains on stage {name!r}, of which these weights say nothing"
-                f"{nearest(name, names)}"
-            )
-    return problems
+    return stage_problems(recipe, file.place, set.intersection(*(one.signals for one in found)))
 
 
 def _certificate(certificates: Sequence[Any]) -> Mapping[str, Any] | None:

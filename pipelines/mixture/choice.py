@@ -136,19 +136,21 @@ def _take(
     have = int(supply.tokens[own].sum())
     whole, rest = divmod(int(wanted[-1]), have)
     passes = [own[np.argsort(shuffled(supply.bits[own], seed, f"choose:{stage}"), kind="stable")]]
-    part = passes[0][filling(supply.tokens[passes[0]], rest)]
     if len(wanted) == 1:
         repeats[0][own] = whole
-        repeats[0][part] += 1
+        repeats[0][passes[0][filling(supply.tokens[passes[0]], rest)]] += 1
         return
     for again in range(1, whole):
         passes.append(own[np.argsort(shuffled(supply.bits[own], seed, f"choose:{stage}", again), kind="stable")])
-    stream = np.concatenate([*passes[:whole], part])
+    if whole:
+        # The partial epoch is chosen first: else the end of a phase could take a document of it too early.
+        stream = np.concatenate([*passes, passes[0][filling(supply.tokens[passes[0]], rest)]])
+    else:
+        stream = passes[0]
     done = 0
     for at, goal in enumerate(wanted.tolist()):
-        places = np.arange(len(stream))
-        if at + 1 < len(wanted):
-            places = filling(supply.tokens[stream], goal - done)
+        last = whole > 0 and at + 1 == len(wanted)
+        places = np.arange(len(stream)) if last else filling(supply.tokens[stream], goal - done)
         np.add.at(repeats[at], stream[places], 1)
         done += int(supply.tokens[stream[places]].sum())
         stream = np.delete(stream, places)

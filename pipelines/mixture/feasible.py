@@ -82,6 +82,8 @@ def demanded(mix: StageMix, tokens: int | None = None) -> Demand:
 def largest_budget(mix: StageMix, most: Mapping[str, int]) -> int:
     """Return a budget for which these weights ask nobody for more than `most`, while one token more would; or 0."""
     asked = [(name, share) for name, share in mix.shares().items() if share > 0]
+    if not all(most[name] for name, _ in asked):
+        return 0  # a budget so small that rounding asks nothing of an entry is no way out
 
     def fits(budget: int) -> bool:
         totals = demanded(mix, budget).totals

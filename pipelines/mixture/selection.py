@@ -90,7 +90,8 @@ class Selection:
 
     def add(self, about: pa.Table) -> None:
         """Look at some documents."""
-        self._fits.append(np.array([fits(entry, about) for entry in self.entries]).reshape(-1, about.num_rows))
+        holds = [fits(entry, about) for entry in self.entries]
+        self._fits.append(np.array(holds, bool).reshape(len(self.entries), about.num_rows))
         self._values.append([numbers(about, str(entry.signal)) for entry in self._ranked()])
 
     def _ranked(self) -> list[Entry]:

@@ -114,6 +114,19 @@ def test_weights_of_before_mean_what_they_meant() -> None:
     assert mix.phases() == [(1.0, {"web": 0.6, "code": 0.4})]
 
 
+def test_entries_may_stand_under_their_names_as_a_preset_s_roles_do() -> None:
+    roles_of = {"general": "web", "math": ["maths", "docs"], "code": {"kinds": ["code"]}, "multilingual": {}}
+    mix = StageMix.model_validate({"preset": "llama3", "entries": roles_of})
+    listed = [
+        {"name": "general", "sources": ["web"]},
+        {"name": "math", "sources": ["maths", "docs"]},
+        {"name": "code", "kinds": ["code"]},
+        {"name": "multilingual"},
+    ]
+    assert mix == StageMix.model_validate({"preset": "llama3", "entries": listed})
+    assert [entry.name for entry in mix.entries] == list(roles_of)
+
+
 def test_caps_of_entries_go_before_the_stage_s() -> None:
     entries = [{"name": "a", "share": 0.5, "epochs": 1.5}, {"name": "b", "share": 0.5}]
     mix = StageMix.model_validate({"entries": entries, "tokens": 10, "epochs": 3})
