@@ -149,10 +149,8 @@ def flow(run: Run) -> Made:
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated, recipe.partitions))
     first = next(iter(recipe.stages.values()))
     settings = recipe.tokenizer
-    trained = run.note(
-        tokenize.train(steps, clean, first.weights, settings.vocab_size, settings.sample_bytes, recipe.seed)
-    )
-    tokenized = run.note(tokenize.run(steps, clean, trained))
+    trained = run.note(tokenize.train(steps, clean, first.weights, settings, recipe.seed))
+    tokenized = run.note(tokenize.run(steps, clean, trained, keep_lossy=settings.lossy == "keep"))
     mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
     return Made(trained, mixed, collect.run(steps, run.finished), near, clean)
 
