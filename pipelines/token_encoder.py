@@ -59,8 +59,8 @@ class _Kernel:
     whole: bpe.Known
     spelled: NDArray[np.uint8]
     spelled_offsets: NDArray[np.int64]
-    normal: str | None
-    """Unicode normal form that a text must be in."""
+    normalised: bool
+    """Whether texts are brought to a Unicode normal form first, which leaves ASCII as it is."""
     added: str | None
     """Regular expression of what is matched before anything else."""
 
@@ -96,9 +96,12 @@ class Encoder:
         """
         if (kernel := self._kernel) is None:
             return self._by_library(text, check)
-        hard = _hard(kernel, text)
+        hard = self._hard(kernel, text)
         if hard is not None and pc.any(hard).as_py():
-            return self._split(text, hard.to_numpy(zero_copy_only=False), check)
+            return self._split(kernel, text, hard.to_numpy(zero_copy_only=False), check)
+        return self._by_kernel(kernel, text, check)
+
+    def _by_kernel(self, kernel: _Kernel, text: Any, check: bool) -> Encoded:
         batch = text_batch(text)
         offsets, tokens = bpe.encode(
             batch, kernel.rule, classes(), kernel.vocabulary, kernel.merges, kernel.seen, kernel.whole
@@ -108,10 +111,25 @@ class Encoder:
             lost = bpe.first_difference(batch, offsets, tokens, kernel.spelled, kernel.spelled_offsets)
         return Encoded(offsets, tokens, lost)
 
-    def _split(self, text: Any, hard: NDArray[np.bool_], check: bool) -> Encoded:
+    def _hard(self, kernel: _Kernel, text: Any) -> Any:
+        """Which texts need the library: those that normalising changes, or that spell an added token."""
+        hard = None
+        if kernel.normalised:
+            # Arrow's own normal forms do not compose, so that the library is asked, about what is not plain ASCII.
+            same: Any = self.library.normalizer.normalize_str  # pyright: ignore
+            plain = pc.fill_null(pc.string_is_ascii(text), True).to_pylist()
+            texts = (one.as_py() for one in text)
+            changed = [not easy and same(one) != one for easy, one in zip(plain, texts, strict=True)]
+            hard = pa.array(changed, pa.bool_())
+        if kernel.added is not None:
+            spells = pc.fill_null(pc.match_substring_regex(text, kernel.added), False)
+            hard = spells if hard is None else pc.or_(hard, spells)
+        return hard
+
+    def _split(self, kernel: _Kernel, text: Any, hard: NDArray[np.bool_], check: bool) -> Encoded:
         """Send the marked texts to the library, the others to the kernel."""
         taken = (text.filter(pa.array(~hard)), text.filter(pa.array(hard)))
-        parts = (self.encode(taken[0], check=check), self._by_library(taken[1], check))
+        parts = (self._by_kernel(kernel, taken[0], check), self._by_library(taken[1], check))
         counts = np.empty(len(hard), np.int64)
         lost = np.empty(len(hard), np.int64)
         for part, mask in zip(parts, (~hard, hard), strict=True):
@@ -150,18 +168,6 @@ def _differs(given: str, got: str) -> int:
     return len(given[:same].encode())
 
 
-def _hard(kernel: _Kernel, text: Any) -> Any:
-    """Which texts need the library: those that are normalised, or that spell an added token."""
-    hard = None
-    if kernel.normal is not None:
-        normal = pc.utf8_normalize(text, form=kernel.normal)
-        hard = pc.fill_null(pc.not_equal(normal, text), False)
-    if kernel.added is not None:
-        spells = pc.fill_null(pc.match_substring_regex(text, kernel.added), False)
-        hard = spells if hard is None else pc.or_(hard, spells)
-    return hard
-
-
 def _recognised(state: Mapping[str, Any]) -> _Kernel | None:
     """The tables of a tokenizer whose every part the kernel knows; None for all others."""
     model = state["model"]
@@ -172,8 +178,8 @@ def _recognised(state: Mapping[str, Any]) -> _Kernel | None:
         and not model.get("end_of_word_suffix")
     )
     split = _splitting(state.get("pre_tokenizer"))
-    normal = _normal_form(state.get("normalizer"))
-    if not known or split is None or normal is False:
+    normalised = _normal_form(state.get("normalizer"))
+    if not known or split is None or normalised is None:
         return None
     rule, by_bytes = split
     vocabulary: Mapping[str, int] = model["vocab"]
@@ -212,7 +218,7 @@ def _recognised(state: Mapping[str, Any]) -> _Kernel | None:
         whole,
         data,
         offsets,
-        normal,
+        normalised,
         "|".join(_escaped(one["content"]) for one in added) or None,
     )
 
@@ -237,11 +243,11 @@ def _splitting(part: Any) -> tuple[int, bool] | None:
     return (rule, True) if plain else None
 
 
-def _normal_form(part: Any) -> str | bool | None:
-    """Unicode form that a normalizer brings texts to, None where it does nothing, False where it is another."""
+def _normal_form(part: Any) -> bool | None:
+    """Whether a normalizer brings texts to a Unicode form, False where it does nothing, None where it is another."""
     if not part or (part["type"] == "Sequence" and not part["normalizers"]):
-        return None
-    return part["type"] if part["type"] in ("NFC", "NFD", "NFKC", "NFKD") else False
+        return False
+    return True if part["type"] in ("NFC", "NFD", "NFKC", "NFKD") else None
 
 
 def _bytes_to_characters() -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from pipelines import recipe as recipes
 from pipelines import tokenizer
@@ -30,6 +30,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.normalizer = normalizers.NFC()
+    made.decoder = decoders.ByteLevel()
     made.add_special_tokens(["<|endoftext|>", "<|done|>"])
     path = tmp_path_factory.mktemp("given") / "tokenizer.json"
     made.save(str(path))
@@ -71,7 +72,7 @@ def test_presets_are_afm_s_sizes() -> None:
         ("{{file: {recipe}}}", "not a tokenizer.json"),
         ("{{file: {given}, eos: <|dome|>}}", r"eos '<\|dome\|>' is no token of it; did you mean '<\|done\|>'\?"),
         ("{{file: {given}, eos: a}}", "eos 'a' is an ordinary token, which a text may hold"),
-        ("{{file: {{path: {given}, sha256: {zeros}}}}}", r"has changed: found [0-9a-f]{64}, expected 0{64}"),
+        ("{{file: {{path: {given}, sha256: '{zeros}'}}}}", r"has changed: found [0-9a-f]{64}, expected 0{64}"),
         ("{{eos: <end>}}", r"tokenizer.eos: no special token '<end>'.*a trained tokenizer has <pad>, <bos>, <eos>"),
     ],
 )
