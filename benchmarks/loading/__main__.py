@@ -1,8 +1,9 @@
 """How many tokens a second the loader gives on one core, from shards on the local disk.
 
 A stage is written whose documents are as long as web pages are (log-normal, median 600 tokens); token values are
-random, since nothing looks at them. Each packing is timed over steps spread through an epoch, with shuffling, after one
-pass that reads every shard and checks its digest. Processor seconds; the median of turns.
+random, since nothing looks at them. Each packing is timed over steps spread through an epoch, with shuffling, after a
+pass that reads every shard and checks its digest. Processor seconds; the median of turns. Then a small model takes
+steps on the same stage, with batches made when needed and ahead by a thread, and says how long it waited for them.
 """
 
 from __future__ import annotations
@@ -82,6 +83,36 @@ def measure(folder: Path, packing: Any, steps: int, turns: int) -> dict[str, Any
     }  # fmt: skip
 
 
+def waiting(folder: Path, prefetch: int, steps: int) -> dict[str, float]:
+    """Share of the wall time of a training's steps that it waited for data; the slowest wait, without the first."""
+    import torch
+
+    from trainer.models import build
+    from trainer.models.config import DecoderConfig
+    from trainer.recipe import StageConfig
+    from trainer.stages.pretrain import PretrainStage
+
+    torch.set_num_threads(1)
+    settings = StageConfig(
+        peak_lr=0.01, warmup_steps=0, decay_to=0.1, weight_decay=0.0, sequence_length=512, batch_size=8, steps=steps,
+        packing="best_fit",
+    )  # fmt: skip
+    stage = PretrainStage("made", settings, folder, seed=0, z_loss=0.0, prefetch=prefetch, index=folder)
+    config = DecoderConfig(
+        vocab_size=VOCABULARY, width=128, layers=2, heads=4, kv_heads=2, head_dim=32, ffn_width=256,
+        max_sequence_length=512,
+    )  # fmt: skip
+    model = build(config, seed=0, device=torch.device("cpu"))
+    waits, began = [], 0.0
+    for step in range(1, steps + 1):
+        if step == 2:  # the first reads the shards and checks their digests
+            began = time.perf_counter()
+        waits.append(stage.backward(model, step).data_seconds)
+    whole = time.perf_counter() - began
+    stage.close()
+    return {"share": sum(waits[1:]) / whole, "slowest": max(waits[1:]), "first": waits[0], "step": whole / (steps - 1)}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small stage, one turn: to see that everything works")
@@ -91,8 +122,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), shards, each)
         found = {packing: measure(Path(name), packing, steps, turns) for packing in ("concat", "best_fit")}
+        trained = {ahead: waiting(Path(name), ahead, 4 if arguments.quick else 40) for ahead in (0, 2)}
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps({"packings": found, "training": trained}, indent=2))
         return 0
     print(f"sequences of {SEQUENCE} tokens, {BATCH} a step, {shards} shards of about {each * 2 >> 20} MiB")
     print(
@@ -102,6 +134,12 @@ def main() -> int:
         print(
             f"| {packing} | {row['tokens_per_second'] / 1e6:.1f} | {row['opening_seconds']:.2f} "
             f"| {row['checking_seconds']:.2f} | {row['seek_seconds']:.3f} | {row['filled']:.2%} |"
+        )
+    print("\n| steps ahead | a step ms | waiting | slowest wait ms | first wait ms |\n|---|---|---|---|---|")
+    for ahead, row in trained.items():
+        print(
+            f"| {ahead} | {row['step'] * 1e3:.0f} | {row['share']:.3%} | {row['slowest'] * 1e3:.2f} "
+            f"| {row['first'] * 1e3:.0f} |"
         )
     return 0
 
