@@ -25,6 +25,7 @@ from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
 from pipelines.takedown.cli import EPILOG as TAKEDOWN_EPILOG
 from pipelines.takedown.cli import takedown
+from pipelines.tokenizer_cli import app as tokenizer_app
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -396,6 +397,7 @@ app.command("mix", epilog=MIX_EPILOG)(mix)
 app.command("compare", epilog=COMPARE_EPILOG)(compare)
 app.command("optimize", epilog=OPTIMIZE_EPILOG)(optimize)
 app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
+app.add_typer(tokenizer_app, name="tokenizer")
 
 
 @app.command(epilog="Example: pomona doctor")
