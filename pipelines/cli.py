@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from pipelines.diff.cli import EPILOG as DIFF_EPILOG
+from pipelines.diff.cli import diff
 from pipelines.label.cli import EPILOG as LABEL_EPILOG
 from pipelines.label.cli import label
 from pipelines.quality_cli import app as quality_app
@@ -22,6 +24,8 @@ from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
 from pipelines.takedown.cli import EPILOG as TAKEDOWN_EPILOG
 from pipelines.takedown.cli import takedown
+from pipelines.trace.cli import EPILOG as TRACE_EPILOG
+from pipelines.trace.cli import trace
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -411,7 +415,9 @@ app.add_typer(jobs_app, name="jobs")
 app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 app.command("label", epilog=LABEL_EPILOG)(label)
 app.add_typer(quality_app, name="quality")
+app.command("diff", epilog=DIFF_EPILOG)(diff)
 app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
+app.command("trace", epilog=TRACE_EPILOG)(trace)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from trainer.data import MixtureLoader, seen
 from trainer.data.order import permute, unpermute
+from trainer.errors import DataError
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**63), st.integers(0, 50))
@@ -34,22 +37,45 @@ def test_unpermute_of_a_large_order() -> None:
     steps=st.integers(0, 40),
     shuffle=st.booleans(),
     pick=st.integers(0, 10**6),
+    share=st.floats(0.05, 0.95),
 )
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
 @pytest.mark.parametrize("large", [False, True])
 def test_steps_are_those_of_the_provenance(
-    token_run: Path, length: int, batch: int, seed: int, steps: int, shuffle: bool, pick: int, large: bool
+    token_run: Path,
+    phased: Path,
+    length: int,
+    batch: int,
+    seed: int,
+    steps: int,
+    shuffle: bool,
+    pick: int,
+    share: float,
+    packing: str,
+    large: bool,
 ) -> None:
+    """In both packings, with phases, in several epochs; `large` walks back what would be tabulated."""
+    told = json.loads((phased / "manifest.json").read_text())
+    first = max(1, int(told["tokens"] * share))
+    told["phases"] = [{"tokens": first, "weights": {}}, {"tokens": told["tokens"] - first, "weights": {}}]
+    (phased / "manifest.json").write_text(json.dumps(told))
     loader = MixtureLoader(
-        token_run / "tokens/core", sequence_length=length, batch_size=batch, seed=seed, shuffle=shuffle, verify=False
+        phased if pick % 2 else token_run / "tokens/core",
+        sequence_length=length,
+        batch_size=batch,
+        seed=seed,
+        shuffle=shuffle,
+        packing=packing,  # type: ignore[arg-type]
+        verify=False,
     )
     count = len(loader.stage.document_starts)
     rows = [pick % count, (pick // 7) % count, count - 1]
-    before = seen.BLOCK_SLOTS
-    seen.BLOCK_SLOTS = 3 if large else before
+    before = seen.BLOCK
+    seen.BLOCK = 3 if large else before
     try:
         found = seen.steps_of(loader, rows, steps)
     finally:
-        seen.BLOCK_SLOTS = before
+        seen.BLOCK = before
     true: dict[int, list[int]] = {row: [] for row in rows}
     for step in range(steps):
         for row in set(loader.provenance(step)["document"].to_pylist()) & set(rows):
@@ -57,13 +83,16 @@ def test_steps_are_those_of_the_provenance(
     assert {row: at.tolist() for row, at in found.items()} == true
 
 
-def test_another_order_is_gone_through(token_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loader that orders its windows otherwise is believed, not the inverse of the order known here."""
+@pytest.fixture(scope="module")
+def phased(token_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phased")
+    shutil.copytree(token_run / "tokens/core", folder / "core")
+    return folder / "core"
+
+
+def test_an_order_that_is_not_known_is_refused(token_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = MixtureLoader(token_run / "tokens/core", sequence_length=64, batch_size=3, seed=1)
-    plain = seen.steps_of(loader, [5], 20)
-    real = loader.window_starts
-    monkeypatch.setattr(loader, "window_starts", lambda slots: real(slots[::-1].copy())[::-1] // 64 // 2 * 2 * 64)
-    found = seen.steps_of(loader, [5], 20)
-    true = [step + 1 for step in range(20) if 5 in loader.provenance(step)["document"].to_pylist()]
-    assert found[5].tolist() == true
-    assert plain.keys() == found.keys()
+    real = loader.sequences
+    monkeypatch.setattr(loader, "sequences", lambda slots: real(slots + 1))
+    with pytest.raises(DataError, match="cannot be read backwards"):
+        seen.steps_of(loader, [5], 20)

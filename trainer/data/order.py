@@ -16,8 +16,8 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Where the permutation of (seed, epoch) sends each index, 0 <= index < size.
+def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int = 0) -> NDArray[np.int64]:
+    """Where the permutation of (seed, epoch, phase) sends each index, 0 <= index < size.
 
     A balanced Feistel network over the next even number of bits, walked until the value falls below `size` (cycle
     walking, Black and Rogaway 2002): a bijection for every size, in constant memory, so that the data order of a step
@@ -31,7 +31,7 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArr
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        keys = _keys(seed, epoch)
+        keys = _keys(seed, epoch, phase)
         value = index.astype(np.uint64)
         walking = np.ones(len(value), dtype=bool)
         while walking.any():
@@ -43,7 +43,7 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArr
     return value.astype(np.int64)
 
 
-def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int = 0) -> NDArray[np.int64]:
     """The index that `permute` sends to each value: the rounds backwards, cycles walked the other way.
 
     Raises:
@@ -54,7 +54,7 @@ def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDA
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        keys = _keys(seed, epoch)
+        keys = _keys(seed, epoch, phase)
         index = value.astype(np.uint64)
         walking = np.ones(len(index), dtype=bool)
         while walking.any():
@@ -66,6 +66,8 @@ def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDA
     return index.astype(np.int64)
 
 
-def _keys(seed: int, epoch: int) -> NDArray[np.uint64]:
+def _keys(seed: int, epoch: int, phase: int) -> NDArray[np.uint64]:
     base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
+    if phase:
+        base = _mix(base ^ np.uint64(phase))
     return _mix(base + np.arange(_ROUNDS, dtype=np.uint64))

@@ -1,26 +1,26 @@
 """The order read backwards: in which steps of a stage a document was.
 
-The loader's order sends a slot to a window; here windows are sent back to slots, so that the steps of a handful of
-documents are found without going through the steps. Every answer is checked against the loader's own order, and where
-that is not the order this file knows (other packing, phases), the steps are gone through instead.
+The loader's order sends a slot to a sequence; here sequences are sent back to slots, so that the steps of a handful of
+documents are found without going through the steps. Every answer is checked against the loader's own order.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainer.data.loader import MixtureLoader
 from trainer.data.order import permute, unpermute
+from trainer.errors import DataError
 
-BLOCK_SLOTS = 1 << 20
-"""Slots looked at together where steps are gone through."""
+BLOCK = 1 << 18
+"""Sequences looked at together, and the largest order that is tabulated rather than walked back."""
 
 
 def loader_of(manifest: Path, state: Mapping[str, Any]) -> MixtureLoader:
@@ -28,7 +28,8 @@ def loader_of(manifest: Path, state: Mapping[str, Any]) -> MixtureLoader:
 
     Raises DataError as the loader does.
     """
-    known = set(inspect.signature(MixtureLoader.__init__).parameters) - {"self", "manifest", "verify", "rank", "world"}
+    known = set(inspect.signature(MixtureLoader.__init__).parameters)
+    known -= {"self", "manifest", "verify", "rank", "world", "excluded", "index"}
     return MixtureLoader(manifest, **{name: state[name] for name in known if name in state}, verify=False)
 
 
@@ -39,68 +40,75 @@ def steps_of(loader: MixtureLoader, documents: Iterable[int], steps: int) -> dic
         loader: of the whole batch (rank 0 of 1).
         documents: rows of documents.parquet.
         steps: steps of the stage to look at.
+
+    Raises:
+        DataError: the loader's order is not the one that is known here how to read backwards.
     """
     rows = np.unique(np.fromiter(documents, np.int64))
     if steps <= 0 or not len(rows):
         return {int(row): np.empty(0, np.int64) for row in rows}
-    windows, owners = windows_of(loader, rows)
-    found = _inverted(loader, windows, steps)
-    if found is None:
-        return _gone_through(loader, rows, steps)
-    slots, at = found
+    sequences, owners = sequences_of(loader, rows)
+    slots, at = slots_of(loader, sequences, steps * loader.batch_size)
     return {int(row): np.unique(slots[owners[at] == row] // loader.batch_size + 1) for row in rows}
 
 
-def windows_of(loader: MixtureLoader, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the windows whose input tokens documents touch, and for each the document, for concat-and-chunk."""
-    starts = loader.stage.document_starts
-    ends = np.append(starts[1:], loader.stage.tokens)
-    first = starts[rows] // loader.sequence_length
-    last = np.minimum((ends[rows] - 1) // loader.sequence_length, loader.windows - 1)
-    counts = np.maximum(last - first + 1, 0)  # a document in the tail that is left out has none
-    total = np.cumsum(counts)
-    inside = np.arange(int(total[-1]) if len(total) else 0) - np.repeat(total - counts, counts)
-    return np.repeat(first, counts) + inside, np.repeat(rows, counts)
+def sequences_of(loader: MixtureLoader, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sequences that hold tokens of documents, and for each the document; `rows` are sorted."""
+    if loader.packing == "concat":
+        first = loader.stage.document_starts[rows] // loader.sequence_length
+        last = np.minimum((loader.stage.document_ends[rows] - 1) // loader.sequence_length, loader.windows - 1)
+        counts = np.maximum(last - first + 1, 0)  # one in the tail that is left out has none
+        ends = np.cumsum(counts)
+        inside = np.arange(int(ends[-1])) - np.repeat(ends - counts, counts)
+        return np.repeat(first, counts) + inside, np.repeat(rows, counts)
+    found: list[NDArray[np.int64]] = []
+    owners: list[NDArray[np.int64]] = []
+    for begin in range(0, loader.windows, BLOCK):
+        runs = loader.made_of(np.arange(begin, min(begin + BLOCK, loader.windows)))
+        mine = np.flatnonzero(np.isin(runs.document, rows))
+        found.append(runs.sequence[mine] + begin)
+        owners.append(runs.document[mine])
+    return np.concatenate(found), np.concatenate(owners)
 
 
-def _inverted(
-    loader: MixtureLoader, windows: NDArray[np.int64], steps: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return the slots of windows in the first steps, and which of `windows` each is; None for an unknown order."""
-    if not hasattr(loader, "window_starts"):
-        return None
-    size, slots_in_all = loader.windows, steps * loader.batch_size
-    slots: list[NDArray[np.int64]] = []
-    at: list[NDArray[np.int64]] = []
-    for epoch in range(-(-slots_in_all // size)):
-        places = _inverse(windows, size, loader.seed, epoch) if loader.shuffle else windows
-        mine = epoch * size + places
-        chosen = np.flatnonzero(mine < slots_in_all)
+def slots_of(
+    loader: MixtureLoader, sequences: NDArray[np.int64], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the slots below `most` that take the sequences, in any epoch, and which of `sequences` each is."""
+    slots: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    at: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    for epoch in range(-(-most // loader.windows)):
+        mine = epoch * loader.windows + _places(loader, sequences, epoch)
+        chosen = np.flatnonzero(mine < most)
         slots.append(mine[chosen])
         at.append(chosen)
     found, which = np.concatenate(slots), np.concatenate(at)
-    for first in range(0, len(found), BLOCK_SLOTS):
-        part = slice(first, first + BLOCK_SLOTS)
-        if not np.array_equal(loader.window_starts(found[part]), windows[which[part]] * loader.sequence_length):
-            return None
+    for first in range(0, len(found), BLOCK):
+        part = slice(first, first + BLOCK)
+        if not np.array_equal(loader.sequences(found[part]), sequences[which[part]]):
+            raise DataError(
+                f"{loader.stage.manifest_path}: the loader takes its sequences in an order that cannot be read "
+                "backwards here; this is a fault of the trainer: please report it"
+            )
     return found, which
 
 
-def _inverse(values: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def _places(loader: MixtureLoader, sequences: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+    """Places of sequences in an epoch."""
+    if not loader.shuffle:
+        return sequences
+    places = np.empty_like(sequences)
+    for phase, (first, end) in enumerate(pairwise(loader.phase_borders.tolist())):
+        chosen = (sequences >= first) & (sequences < end)
+        if chosen.any():
+            places[chosen] = first + _inverse(sequences[chosen] - first, end - first, loader.seed, epoch, phase)
+    return places
+
+
+def _inverse(values: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int) -> NDArray[np.int64]:
     """Where `permute` comes from to each value: by tabulating small orders, by walking cycles back in large ones."""
-    if size <= BLOCK_SLOTS:
-        table = np.empty(size, np.int64)
-        table[permute(np.arange(size, dtype=np.int64), size, seed, epoch)] = np.arange(size)
-        return table[values]
-    return unpermute(values, size, seed, epoch)
-
-
-def _gone_through(loader: MixtureLoader, rows: NDArray[np.int64], steps: int) -> dict[int, NDArray[np.int64]]:
-    """Find the steps by the provenance of each, for any packing."""
-    wanted = np.sort(rows)
-    found: dict[int, list[int]] = {int(row): [] for row in wanted}
-    for step in range(steps):
-        seen = np.asarray(pc.unique(loader.provenance(step)["document"]).to_numpy(), np.int64)
-        for row in np.intersect1d(seen, wanted).tolist():
-            found[row].append(step + 1)
-    return {row: np.asarray(each, np.int64) for row, each in found.items()}
+    if size > BLOCK or len(values) < size // 8:
+        return unpermute(values, size, seed, epoch, phase)
+    table = np.empty(size, np.int64)
+    table[permute(np.arange(size, dtype=np.int64), size, seed, epoch, phase)] = np.arange(size)
+    return table[values]
