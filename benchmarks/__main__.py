@@ -14,6 +14,7 @@ ENTRIES = {
     "quality": "models of text quality judged on hosts held out, and speed beside fastText (POMONA_DATA)",
     "language": "languages told right beside bare lid.176, and documents a second (POMONA_DATA)",
     "decontam": "decontamination: recall by form, false positives, size, speed beside datatrove (POMONA_DATA)",
+    "mixing": "whether a weight is what comes out, beside `datasets`; seconds to mix again",
     "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",
     "pii": "personal data found beside Presidio and datatrove, and megabytes a second (POMONA_DATA)",
     "safety": "what the safety classifiers find and what they flag of clean pages (POMONA_DATA)",

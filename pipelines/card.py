@@ -52,7 +52,8 @@ def write(run: Path) -> list[Path]:
         schema = read_schema(shards[0]) if shards else pa.schema([])
         path = place / README
         write_bytes(path, readme(folder, stage, told, schema).encode())
-        description = croissant.describe(folder, stage, summary(folder, stage), schema, date, list(made(folder)))
+        how = [*made(folder), f"Decontamination: {_decontamination(folder, stage)}"]
+        description = croissant.describe(folder, stage, summary(folder, stage), schema, date, how)
         written += [path, croissant.write(place, description)]
     return written
 
@@ -60,7 +61,7 @@ def write(run: Path) -> list[Path]:
 def summary(run: RunFolder, stage: Stage) -> str:
     """Say in two sentences what a stage's mixture is."""
     use = "held out for evaluation, never trained on" if stage.evaluation else "for training"
-    sources = ", ".join(f"{one.source} {share(one.realised, 1)}" for one in stage.shares if one.tokens)
+    sources = ", ".join(f"{one.name} {share(one.realised, 1)}" for one in stage.shares if one.tokens)
     return (
         f"Stage {stage.name} of the mixture {run.facts['name']}: {stage.documents:,} documents {use}, "
         f"{stage.tokens:,} tokens with repeats. Shares of tokens: {sources or 'none'}."
@@ -166,22 +167,59 @@ def _contents(stage: Stage) -> str:
 def _weights(stage: Stage) -> str:
     rows = [
         [
-            _text(one.source),
+            _text(one.name),
             "–" if one.target is None else f"{one.target:.4f}",
             f"{one.realised:.4f}",
             f"{one.tokens:,}",
             "–" if one.epochs is None else f"{one.epochs:.3g}",
             "–" if one.cap is None else f"{one.cap:g}",
+            "–" if one.worth is None else f"{one.worth:,}",
         ]
         for one in stage.shares
     ]
-    table = _table(["source", "target", "realised", "tokens", "epochs", "cap"], rows)
-    return f"Weights are shares of tokens. A row's `weight` is how often the stage takes the document.\n\n{table}"
+    table = _table(["entry", "target", "realised", "tokens", "epochs", "cap", "worth"], rows)
+    lines = ["Weights are shares of tokens. A row's `weight` is how often the stage takes the document.", table]
+    if furthest := stage.furthest:
+        near = f"at most {abs(furthest.short):,} tokens from its target" if furthest.short else "met to the token"
+        packed = f" (a packed sequence has {stage.packed:,})" if stage.packed else ""
+        lines.append(
+            f"Every share is {near}{packed}. `worth` is what the tokens count for where some are repeated "
+            "(2305.16264: U + U·R*(1 - e^(-R/R*)), R* = 15.39)."
+        )
+    if selecting := [one for one in stage.shares if one.selects]:
+        told = [[_text(one.name), _text(one.selects)] for one in selecting]
+        lines.append("A document counts for the first entry of the recipe that it fits.")
+        lines.append(_table(["entry", "documents"], told, "---"))
+    if told := stage.manifest.get("preset"):
+        ours = ", ".join(told["unpublished"])
+        given = f" The report does not give these shares: {_text(ours)}." if ours else ""
+        lines.append(f"Preset {_text(told['name'])}: {_text(told['source'])}.{given}")
+    if stage.phases:
+        names = [one.name for one in stage.shares]
+        header = ["progress", "tokens", *map(_text, names)]
+        phases = [
+            [f"{100 * one.start:.1f} to {100 * one.stop:.1f} %", f"{one.tokens:,}"]
+            + [f"{one.realised.get(name, 0.0):.4f}" for name in names]
+            for one in stage.phases
+        ]
+        lines.append("Shares change while the stage is trained on; `tokens/` has the order.")
+        lines.append(_table(header, phases))
+    return "\n\n".join(lines)
 
 
 def _licenses(stage: Stage) -> str:
     note = "Every row names its own licence in `license` (SPDX); the terms of each text are its publisher's."
-    return f"{note}\n\n{_grouped('licence', stage.by('license'), 'none stated')}"
+    by_source: dict[tuple[str, str], list[float]] = {}
+    for (source, _, _, license_), (documents, tokens) in stage.groups.items():
+        sums = by_source.setdefault((source, license_), [0, 0.0])
+        sums[0], sums[1] = sums[0] + documents, sums[1] + tokens
+    ranked = sorted(by_source.items(), key=lambda item: (item[0][0], -item[1][1], item[0][1]))
+    rows = [
+        [_text(source), _text(license_) or "none stated", f"{round(documents):,}", f"{round(tokens):,}"]
+        for (source, license_), (documents, tokens) in ranked
+    ]
+    by_licence = _grouped("licence", stage.by("license"), "none stated")
+    return f"{note}\n\n{by_licence}\n\n{_table(['source', 'licence', 'documents', 'tokens'], rows)}"
 
 
 def _consent(run: RunFolder, told: Consent) -> str:
@@ -197,6 +235,15 @@ def _consent(run: RunFolder, told: Consent) -> str:
     ]
     rows = [[_text(name), f"{records:,}"] for name, records in sorted(refused.items())]
     lines.append(_table(["refused", "records"], rows) if rows else "none.")
+    if told.robots:
+        allowed = sorted(told.robots.items(), key=lambda item: (item[0][0], -item[1], item[0][1]))
+        lines.append("By source, the robots rule that allowed its documents:")
+        lines.append(
+            _table(
+                ["source", "rule", "documents"],
+                [[_text(key[0]), _text(key[1]), f"{records:,}"] for key, records in allowed],
+            )
+        )
     if told.reservations:
         kept = sorted(told.reservations.items(), key=lambda item: (-item[1], item[0]))
         lines.append("Reservations and robots tags that kept documents carry:")

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from pipelines.diff.cli import EPILOG as DIFF_EPILOG
 from pipelines.diff.cli import diff
 from pipelines.label.cli import EPILOG as LABEL_EPILOG
 from pipelines.label.cli import label
+from pipelines.mix_cli import EPILOG as MIX_EPILOG
+from pipelines.mix_cli import mix, print_mixtures
 from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
@@ -203,7 +205,7 @@ def build(
     if as_json:
         print(json.dumps({"run": str(folder), **described}))
         return
-    _print_mixtures(folder, described)
+    print_mixtures(folder, described, Console(highlight=False))
 
 
 def _load(file: Path, overrides: list[str] | None) -> Recipe:
@@ -224,28 +226,6 @@ def _step_line(done: Finished) -> str:
         + (f"  ({told})" if told else "")
         + ("  [dim]reused[/]" if done.reused else f"  {done.seconds:.1f} s")
     )
-
-
-def _print_mixtures(folder: Path, described: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    from pipelines.storage import read_json
-
-    table = Table("stage", "source", "tokens", "target", "realised", "epochs", box=None)
-    for stage in described["stages"]:
-        manifest = read_json(folder / "mixture" / stage / "manifest.json")
-        for source, tokens in manifest["tokens"].items():
-            table.add_row(
-                stage,
-                source,
-                f"{tokens:,}",
-                f"{manifest['target_weights'][source]:.3f}",
-                f"{manifest['realised_weights'][source]:.3f}",
-                f"{manifest['epochs'][source]:.2f}",
-            )
-    out = Console(highlight=False)
-    out.print(table)
-    out.print(f"mixture  {folder / 'mixture'}\nreport   {folder / 'report.html'}", soft_wrap=True)
 
 
 @app.command(epilog="Example: pomona crawl recipes/sample.yaml --out crawls/monday")
@@ -418,6 +398,7 @@ app.add_typer(quality_app, name="quality")
 app.command("diff", epilog=DIFF_EPILOG)(diff)
 app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
 app.command("trace", epilog=TRACE_EPILOG)(trace)
+app.command("mix", epilog=MIX_EPILOG)(mix)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -32,6 +32,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "text": ("sc:Text", "The text"),
     "tokens": ("sc:Integer", "Length in tokens of the run's tokenizer, the end mark included"),
     "weight": ("sc:Float", "How often the stage takes the document"),
+    "entry": ("sc:Text", "Entry of the stage's mixture that the document counts for"),
 }
 """Column of a mixture -> (Croissant data type, description)."""
 

@@ -38,6 +38,10 @@ CHAIN = (
 """Steps that read what the one before them keeps, the first of them what `decide` keeps; any may be missing."""
 
 
+ALONE = ("tokenizer", "select")
+"""Steps that decide on no record, and have no ledger."""
+
+
 @dataclass
 class Standing:
     """Stands where an engine would: a name and a number of workers, and nothing that runs."""
@@ -198,7 +202,7 @@ class _Estimator:
         if kind in CHAIN:
             before = self._chain[-1:]
         elif kind == "ledger":
-            before = [one for name, lines in self._lines.items() if name != "tokenizer" for one in lines]
+            before = [one for name, lines in self._lines.items() if name not in ALONE for one in lines]
         else:
             before = [one for name in _READS[kind] for one in self._lines.get(name, [])]
         known = [one for one in before if (one.records if kind == "ledger" else one.kept) is not None]
@@ -279,6 +283,7 @@ _READS = {
     "decide": ["measure"],
     "tokenizer": ["decontaminate"],
     "tokenize": ["decontaminate"],
+    "select": ["decontaminate"],
     "mix": ["decontaminate"],
 }
 """Which steps' kept records a kind of step reads, where it is not the one before it (CHAIN)."""

@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -23,6 +22,7 @@ from pipelines.document import canonical_json
 from pipelines.engines.plan import Hints
 from pipelines.recipe_errors import RecipeError, explain
 from pipelines.recipe_file import RecipeFile, check_train
+from pipelines.recipe_mix import StageMix as StageMix
 from pipelines.recipe_parts import PartUse
 from pipelines.sources import SourceConfig
 from pipelines.training_consent import NOTED, OWN_TOKEN, expand
@@ -296,35 +296,6 @@ class Heldout(Part):
     fraction: float = Field(default=0.01, ge=0, le=0.5)
 
 
-class StageMix(Part):
-    """One training stage's mixture: shares of tokens per source, and how many tokens in all.
-
-    `epochs` caps how often a source may be repeated (2305.16264: about four repetitions cost little).
-    """
-
-    weights: Mapping[str, Share]
-    tokens: int = Field(gt=0)
-    epochs: float | Mapping[str, float] = 4.0
-
-    @field_validator("weights")
-    @classmethod
-    def _sum(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
-        if not weights:
-            raise ValueError("no weights: name at least one source with its share of tokens")
-        total = sum(weights.values())
-        if abs(total - 1) > 1e-6:
-            scaled = ", ".join(f"{name}: {share / total:.4g}" for name, share in weights.items()) if total else ""
-            raise ValueError(
-                f"weights sum to {total:.6g}, expected 1"
-                + (f"; in proportion that would be {{{scaled}}}" if scaled else "")
-            )
-        return weights
-
-    def cap(self, source: str) -> float:
-        """Return the epoch cap of a source."""
-        return self.epochs if isinstance(self.epochs, int | float) else self.epochs.get(source, 4.0)
-
-
 class Resources(Part):
     """What each worker of a step needs, for engines that place work by it; no byte of the output depends on it.
 
@@ -382,9 +353,8 @@ class Recipe(Part):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the resolved recipe as canonical JSON, without `resources`, which say only where work runs."""
-        said = {name: value for name, value in self.resolved().items() if name != "resources"}
-        return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+        """SHA-256 of the resolved recipe, see `recipe_digest`."""
+        return recipe_digest(self.resolved())
 
     def with_tokens(self, source: SourceConfig) -> SourceConfig:
         """Return a source that also looks up the tokens for training that only this recipe names."""
@@ -403,6 +373,12 @@ class Recipe(Part):
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as JSON-able values."""
         return self.model_dump(mode="json")
+
+
+def recipe_digest(resolved: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a resolved recipe as canonical JSON; `resources` say only where work runs, and are out."""
+    said = {name: value for name, value in resolved.items() if name != "resources"}
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
 
 
 def load(file: Path, overrides: Sequence[str] = ()) -> Recipe:

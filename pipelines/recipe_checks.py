@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.recipe import Recipe, Reference, RuleUse
 from pipelines.recipe_errors import RecipeError, nearest
+from pipelines.recipe_mix import StageMix
 from pipelines.recipe_parts import BloomUse, SemanticUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
@@ -36,7 +37,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_dedup(recipe, place),
         *_parts(recipe, place),
         *_benchmarks(recipe, place),
-        *_stages(recipe, place),
+        *stage_problems(recipe, place),
         *_paths(recipe, place),
     ]
 
@@ -351,15 +352,43 @@ def _benchmarks(recipe: Recipe, place: Place) -> list[str]:
     return found
 
 
-def _stages(recipe: Recipe, place: Place) -> list[str]:
+def stage_problems(recipe: Recipe, place: Place, measured: set[str] | None = None) -> list[str]:
+    """Return one line for each source, signal or language of the stages that is not there.
+
+    `measured` are the signals that there are; what the recipe's families give where None.
+    """
     names = [source.name for source in recipe.sources]
     found: list[str] = []
     for stage, mix in recipe.stages.items():
         if stage == "heldout":
             found.append(f"{place('stages', stage)}: the name is taken by the documents set aside; choose another")
-        for name in mix.weights:
-            if name not in names:
-                found.append(f"{place('stages', stage, 'weights', name)}: no source {name!r}{nearest(name, names)}")
+        found += _entries(recipe, stage, mix, place, measured)
+        if not mix.entries:
+            way = "weights" if mix.weights else "schedule"
+            for name in mix.shares():
+                if name not in names:
+                    where = place("stages", stage, way, *([name] if mix.weights else []))
+                    found.append(f"{where}: no source {name!r}{nearest(name, names)}")
+    return found
+
+
+def _entries(recipe: Recipe, stage: str, mix: StageMix, place: Place, measured: set[str] | None) -> list[str]:
+    from filters.language_codes import code
+
+    names = [source.name for source in recipe.sources]
+    if measured is None:
+        measured = {*_measured(recipe), *_counts_of_lines(recipe.filters.rules)} if mix.entries else set()
+    found: list[str] = []
+    for index, entry in enumerate(mix.entries):
+        where = place("stages", stage, "entries", index)
+        found += [
+            f"{where}.sources: no source {name!r}{nearest(name, names)}" for name in entry.sources if name not in names
+        ]
+        for name in entry.languages:
+            if code(name) != name:
+                found.append(f"{where}.languages: found {name!r}, expected {code(name)!r}")
+        if entry.signal is not None and entry.signal not in measured:
+            found.append(f"{where}.signal: no signal {entry.signal!r} is measured{nearest(entry.signal, measured)}")
     return found
 
 

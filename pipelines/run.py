@@ -131,7 +131,19 @@ def build(recipe: Recipe, options: Options, engine: Engine) -> Path:
 def flow(run: Run) -> Made:
     """Run, or in a dry run plan, all steps from the sources to the mixture."""
     from pipelines import datatrove_blocks, rules
-    from pipelines.steps import blocks, collect, decide, decontaminate, dedup, extract, measure, mix, parts, tokenize
+    from pipelines.steps import (
+        blocks,
+        collect,
+        decide,
+        decontaminate,
+        dedup,
+        extract,
+        measure,
+        mix,
+        parts,
+        select,
+        tokenize,
+    )
     from pipelines.thresholds import References
 
     recipe, steps = run.recipe, run.steps
@@ -156,13 +168,14 @@ def flow(run: Run) -> Made:
     for use in parts.after(recipe.dedup_parts):
         deduplicated = run.note(parts.run(steps, use, deduplicated, measured))
     clean = run.note(decontaminate.run(steps, recipe.decontaminate, deduplicated, recipe.partitions))
-    first = next(iter(recipe.stages.values()))
+    if (selected := select.run(steps, recipe.stages, clean, [measured])) is not None:
+        run.note(selected)
+    name, first = next(iter(recipe.stages.items()))
+    weights = select.weights_by_source(first, name, selected)
     settings = recipe.tokenizer
-    trained = run.note(
-        tokenize.train(steps, clean, first.weights, settings.vocab_size, settings.sample_bytes, recipe.seed)
-    )
+    trained = run.note(tokenize.train(steps, clean, weights, settings.vocab_size, settings.sample_bytes, recipe.seed))
     tokenized = run.note(tokenize.run(steps, clean, trained))
-    mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized))
+    mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized, selected))
     return Made(trained, mixed, collect.run(steps, run.finished), near, clean)
 
 
@@ -208,7 +221,7 @@ def _build(run: Run) -> Path:
     remove(options.out / "ledger")
     remove_file(options.out / RUN)
     made = flow(run)
-    before = _token_manifests(options.out)
+    before = token_manifests(options.out)
     stages = mix.publish(options.out, recipe, made.mixed, made.trained, made.clean.facts.get("certificate"))
     set_aside_training(options.out, before)
     for entry in made.ledger.outputs["ledger"]:
@@ -220,12 +233,12 @@ def _build(run: Run) -> Path:
             "created": created,
             "recipe": _with_rules(run),
             "recipe_digest": recipe.digest,
-            "versions": _versions(),
+            "versions": versions(),
             "inputs": run.inputs,
-            "steps": [_described(one, options.out) for one in run.finished],
-            "ledger": _relative(made.ledger.folder, options.out),
+            "steps": [described(one, options.out) for one in run.finished],
+            "ledger": relative(made.ledger.folder, options.out),
             "stages": stages,
-            "crawl": {name: _relative(folder, options.out) for name, folder in run.crawls.items()},
+            "crawl": {name: relative(folder, options.out) for name, folder in run.crawls.items()},
             "store": None if options.store is None else str(options.store),
         },
     )
@@ -235,7 +248,8 @@ def _build(run: Run) -> Path:
     return options.out
 
 
-def _token_manifests(out: Path) -> dict[str, str]:
+def token_manifests(out: Path) -> dict[str, str]:
+    """Return the SHA-256 of each stage's token manifest."""
     manifests = [stage / "manifest.json" for stage in children(out / "tokens")]
     return {path.parent.name: sha256(path) for path in manifests if exists(path)}
 
@@ -246,7 +260,7 @@ def set_aside_training(out: Path, before: Mapping[str, str]) -> Path | None:
     A training cannot go on with another mixture, so a rebuilt run starts a new one. Returns the new place, None where
     nothing had to move.
     """
-    if is_remote(out) or not before or _token_manifests(out) == before or not (out / "train").is_dir():
+    if is_remote(out) or not before or token_manifests(out) == before or not (out / "train").is_dir():
         return None
     name = digest_of(canonical_json(dict(before)).encode())
     place = next(
@@ -264,23 +278,26 @@ def _with_rules(run: Run) -> dict[str, Any]:
     return resolved
 
 
-def _described(done: Finished, out: Path) -> dict[str, Any]:
+def described(done: Finished, out: Path) -> dict[str, Any]:
+    """Return what run.json says of a step."""
     return {
         "name": done.name,
         "digest": done.digest,
-        "folder": _relative(done.folder, out),
+        "folder": relative(done.folder, out),
         **done.account.as_dict(),
         "seconds": done.seconds,
         "reused": done.reused,
     }
 
 
-def _relative(path: Path, base: Path) -> str:
+def relative(path: Path, base: Path) -> str:
+    """Return a path below a folder as it is from there; any other as it is from anywhere."""
     path, base = path.resolve(), base.resolve()
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions that run.json names."""
     return {
         "pomona": importlib.metadata.version("pomona"),
         "python": platform.python_version(),

@@ -13,7 +13,8 @@ from typer.main import get_command
 from filters import families, family
 from filters.line_family import line_signals
 from pipelines.cli import app
-from pipelines.recipe import BlockUse, Dedup, Filters, Recipe, RuleUse
+from pipelines.mixture_presets import PRESETS
+from pipelines.recipe import BlockUse, Dedup, Filters, Recipe, RuleUse, StageMix
 from pipelines.recipe_checks import COUNTED
 from pipelines.rules import drafts
 from pipelines.steps.dedup import configured
@@ -92,3 +93,17 @@ def test_every_command_has_help_with_an_example() -> None:
         done = CliRunner().invoke(app, [name, "--help"])
         assert done.exit_code == 0
         assert "Example:" in done.output, name
+
+
+def test_the_stages_in_the_docs_are_right() -> None:
+    found = [yaml.safe_load(text)["stages"] for text in blocks(ROOT / "docs" / "mixtures.md", "yaml")]
+    stages = [StageMix.model_validate(stage) for one in found for stage in one.values()]
+    assert any(stage.entries for stage in stages)
+    assert any(stage.schedule for stage in stages)
+    text = (ROOT / "docs" / "mixtures.md").read_text()
+    for name, preset in PRESETS.items():
+        (line,) = re.findall(rf"^\| `{name}` \| (.*?) \|", text, re.M)
+        assert (preset.unpublished == ()) == ("ours" not in line), name
+        for role, share in preset.shares.items():
+            # What a table says of Nemotron-4's second stage is that it is the first with a part more.
+            assert f"{role} {100 * share:g}" in line or name == "nemotron4_continued", (name, role)

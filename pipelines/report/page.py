@@ -72,9 +72,17 @@ def render(facts: Facts) -> str:
     # A source and its kind wear one colour: the kind takes that of the first source which brings it.
     colours = {source: min(at, COLOURS - 1) for at, source in enumerate(facts.funnel.sources)}
     kinds: dict[str, int] = {}
+    entries: dict[tuple[str, str], int] = {}
     for stage in facts.stages:
         for source, kind, *_ in sorted(stage.groups):
             kinds.setdefault(kind, colours.get(source, COLOURS - 1))
+        # An entry wears the colour of the source of its name, else one of its own.
+        free = [at for at in range(COLOURS) if at not in {colours.get(one.name) for one in stage.shares}] or [
+            COLOURS - 1
+        ]
+        for at, one in enumerate(one for one in stage.shares if one.name not in colours):
+            entries[stage.name, one.name] = free[at % len(free)]
+        entries |= {(stage.name, one.name): colours[one.name] for one in stage.shares if one.name in colours}
     for at, kind in enumerate(sorted({kind for signal in facts.signals.numbers for kind in signal.lanes})):
         kinds.setdefault(kind, min(at, COLOURS - 1))
     return (
@@ -86,6 +94,7 @@ def render(facts: Facts) -> str:
             told=facts.run.facts,
             colours=colours,
             kinds=kinds,
+            entries=entries,
             widest=max((level.received for level in facts.funnel.levels), default=1),
             recipe=yaml.safe_dump(dict(facts.run.facts["recipe"]), sort_keys=False, allow_unicode=True, width=100),
             charts=charts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,10 @@ from pipelines import mixture, tokenizer
 from pipelines.document import id_bits
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
-from pipelines.recipe import Recipe, StageMix
+from pipelines.mixture_presets import PRESETS
+from pipelines.recipe import Recipe
+from pipelines.recipe_mix import Entry, StageMix
+from pipelines.steps import select
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
     Body,
@@ -42,9 +45,10 @@ MIXTURE_SCHEMA = pa.schema(
         pa.field("text", pa.large_string()),
         pa.field("tokens", pa.int32()),
         pa.field("weight", pa.float64()),
+        pa.field("entry", pa.string()),
     ]
 )
-"""`tokens` counts with the end mark; `weight` is how often the stage takes the document."""
+"""`tokens` counts with the end mark; `weight` is how often the stage takes the document, `entry` what it counts for."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,20 @@ class Choices:
     stages: Mapping[str, mixture.Chosen]
 
 
-def choose(tokenized: Finished, recipe: Recipe) -> Choices:
-    """Decide which documents each stage takes. Raises RunFailed when a stage is infeasible."""
+class Unmixable(RunFailed):
+    """Stages ask for more than there is; `problems` has the numbers and the nearest mixtures of each."""
+
+    def __init__(self, problems: Sequence[mixture.Infeasible]) -> None:
+        """Keep the problems; the message is all of theirs."""
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def choose(tokenized: Finished, recipe: Recipe, selected: Finished | None = None) -> Choices:
+    """Decide which documents each stage takes. Raises Unmixable when a stage is infeasible.
+
+    `selected` says which entry a document belongs to, where a stage has entries.
+    """
     parts = [read_table(path, ["id", "source", "count"]) for path in tokenized.parts("tokens")]
     borders = np.cumsum([0, *(part.num_rows for part in parts)])
     listing = pa.concat_tables(parts)
@@ -72,17 +88,34 @@ def choose(tokenized: Finished, recipe: Recipe) -> Choices:
     )
     apart = mixture.heldout(supply, recipe.heldout.fraction, recipe.seed)
     stages: dict[str, mixture.Chosen] = {}
-    problems: list[str] = []
+    problems: list[mixture.Infeasible] = []
+    labels = _labels(listing["id"], borders, selected)
     for name, mix in recipe.stages.items():
         try:
-            stages[name] = mixture.choose(supply, ~apart, name, mix, recipe.seed)
+            why = select.notes(selected, name)
+            stages[name] = mixture.choose(supply, ~apart, name, mix, recipe.seed, labels.get(name), why)
         except mixture.Infeasible as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems:
-        raise RunFailed("\n".join(problems))
+        raise Unmixable(problems)
     if recipe.heldout.fraction:
         stages[HELDOUT] = _natural(supply, apart, recipe.seed)
     return Choices(supply, listing["id"].combine_chunks(), borders, stages)
+
+
+def _labels(
+    ids: pa.ChunkedArray, borders: NDArray[np.int64], selected: Finished | None
+) -> dict[str, NDArray[np.int16]]:
+    """Return each stage's labels in the order of the ids, which are those of the step that selected or fewer."""
+    if selected is None:
+        return {}
+    found: dict[str, list[NDArray[np.int16]]] = {}
+    for (start, stop), path in zip(pairwise(borders.tolist()), selected.parts("labels"), strict=True):
+        table = read_table(path)
+        rows = pc.index_in(ids.slice(start, stop - start), value_set=table["id"])
+        for column in table.column_names[1:]:
+            found.setdefault(column.removeprefix("stage."), []).append(table[column].take(rows).to_numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _natural(supply: mixture.Supply, apart: NDArray[np.bool_], seed: int) -> mixture.Chosen:
@@ -120,22 +153,25 @@ class ReadChosen:
 
 @dataclass(frozen=True)
 class Take:
-    """Joins documents with what the stages take of them."""
+    """Joins documents with what the stages take of them; `entries` are the names that a stage's labels stand for."""
 
     step: str
-    stages: tuple[str, ...]
+    entries: Mapping[str, tuple[str, ...]]
 
     def __call__(self, table: pa.Table) -> Tables:
         """Return one table a stage and the ledger."""
         tables: dict[str, pa.Table] = {}
         used = pa.repeat(pa.scalar(False), table.num_rows)
-        repeats = {stage: table[f"stage.{stage}"] for stage in self.stages}
-        for stage in self.stages:
+        repeats = {stage: table[f"stage.{stage}"] for stage in self.entries}
+        for stage, names in self.entries.items():
             taken = pc.greater(repeats[stage], 0)
             used = pc.or_(used, taken)
             weights = repeats[stage].filter(taken).cast(pa.float64())
-            documents = table.filter(taken).select(MIXTURE_SCHEMA.names[:-1])
-            tables[stage] = documents.append_column("weight", weights).cast(MIXTURE_SCHEMA)
+            entry = pa.array(names, pa.string()).take(table[f"entry.{stage}"].filter(taken).combine_chunks())
+            documents = table.filter(taken).select(MIXTURE_SCHEMA.names[:-2])
+            tables[stage] = (
+                documents.append_column("weight", weights).append_column("entry", entry).cast(MIXTURE_SCHEMA)
+            )
         taken = [pc.binary_join_element_wise(f'"{name}":', one.cast(pa.string()), "") for name, one in repeats.items()]
         evidence = pc.binary_join_element_wise('{"stages":{', pc.binary_join_element_wise(*taken, ","), "}}", "")
         tables["ledger"] = verdicts(
@@ -148,17 +184,25 @@ class Take:
         return tables
 
 
-def run(steps: Steps, recipe: Recipe, documents: Finished, trained: Finished, tokenized: Finished) -> Finished:
+def run(
+    steps: Steps,
+    recipe: Recipe,
+    documents: Finished,
+    trained: Finished,
+    tokenized: Finished,
+    selected: Finished | None = None,
+) -> Finished:
     """Run the step: `<stage>/part-*.parquet` and `tokens-<stage>/` for every stage."""
     step = "08-mix"
 
     def body(folder: Path, _: str) -> Body:
-        choices = choose(tokenized, recipe)
+        choices = choose(tokenized, recipe, selected)
         listing = pa.table(
             {
                 "id": choices.ids,
                 "tokens": pa.array(choices.supply.tokens.astype(np.int32)),
                 **{f"stage.{name}": pa.array(one.repeats) for name, one in choices.stages.items()},
+                **{f"entry.{name}": pa.array(one.labels) for name, one in choices.stages.items()},
             }
         )
         chosen = [folder / "choices" / f"part-{part:05d}.parquet" for part in range(len(choices.borders) - 1)]
@@ -168,7 +212,7 @@ def run(steps: Steps, recipe: Recipe, documents: Finished, trained: Finished, to
             name=step,
             shards=partition_shards([documents.parts("documents"), chosen]),
             read=ReadChosen(),
-            emit=Take(step, tuple(choices.stages)),
+            emit=Take(step, {name: tuple(one.tokens) for name, one in choices.stages.items()}),
             outputs={name: Output(MIXTURE_SCHEMA) for name in choices.stages} | {"ledger": LEDGER_OUTPUT},
             conserve=("ledger",),
         )
@@ -184,33 +228,64 @@ def run(steps: Steps, recipe: Recipe, documents: Finished, trained: Finished, to
             shards = TokenShard(".bin", dtype, eos)
             done.outputs[f"tokens-{name}"] = write_tokens(steps, folder, laid, tokenized, shards)
             scrap.append(f"places-{name}")
-            facts["stages"][name] = {
-                "tokens": one.tokens,
-                "target_weights": one.target_weights,
-                "realised_weights": one.realised_weights,
-                "epochs": one.epochs,
-                "epoch_caps": one.epoch_caps,
-            }
+            facts["stages"][name] = described(one, recipe.stages.get(name))
         done.facts, done.scrap = facts, tuple(scrap)
         return done
 
     return steps.perform(
         step,
-        code=("pipelines.mixture", "pipelines.steps.mix", "pipelines.steps.token_shards"),
+        code=("pipelines.mixture", "pipelines.recipe_mix", "pipelines.steps.mix", "pipelines.steps.token_shards"),
         parameters={
             "seed": recipe.seed,
             "heldout": recipe.heldout.model_dump(),
             "stages": {name: mix.model_dump(mode="json") for name, mix in recipe.stages.items()},
         },
-        inputs=[documents.digest, trained.digest, tokenized.digest],
+        inputs=[
+            *(documents.digest, trained.digest, tokenized.digest),
+            *([] if selected is None else [selected.digest]),
+        ],
         body=body,
     )
+
+
+def described(one: mixture.Chosen, mix: StageMix | None) -> dict[str, Any]:
+    """Return what a stage's manifest says of its mixture; `mix` is what was asked for, None for what is held out."""
+    facts: dict[str, Any] = {
+        "tokens": one.tokens,
+        "target_weights": one.target_weights,
+        "realised_weights": one.realised_weights,
+        "epochs": one.epochs,
+        "epoch_caps": one.epoch_caps,
+        "sources": one.sources,
+        "supply": one.supply,
+        "short": one.short,
+        "effective_tokens": one.effective_tokens,
+        "repetition_cost": one.repetition_cost,
+        "entries": [] if mix is None else [_selector(entry) for entry in mix.entries],
+    }
+    if mix is not None:
+        facts["budget"] = mix.tokens
+        if mix.preset is not None:
+            preset = PRESETS[mix.preset]
+            facts["preset"] = {"name": mix.preset, "source": preset.source, "unpublished": list(preset.unpublished)}
+    if len(one.phases) > 1:
+        facts["phases"] = [
+            {"tokens": phase.tokens, "weights": phase.weights, "realised_weights": phase.realised}
+            for phase in one.phases
+        ]
+    return facts
+
+
+def _selector(entry: Entry) -> dict[str, Any]:
+    """Return what an entry selects by; what it leaves open is left out."""
+    told = entry.model_dump(mode="json", exclude={"share", "epochs"})
+    return {name: value for name, value in told.items() if value not in (None, [])}
 
 
 def order_stage(choices: Choices, stage: str, seed: int) -> Laid:
     """Lay a stage's documents out in training order, repeats written out."""
     supply, one = choices.supply, choices.stages[stage]
-    rows = mixture.order(supply, one.repeats, stage, seed)
+    rows = mixture.phased_order(supply, one, stage, seed)
     names = pa.array(supply.names).take(pa.array(supply.source[rows]))
     return lay_out(stage, rows, supply.tokens[rows], choices.ids.take(pa.array(rows)), names, choices.borders)
 
@@ -221,10 +296,12 @@ def publish(
     mixed: Finished,
     trained: Finished,
     certificate: Mapping[str, Any] | None = None,
+    digest: str | None = None,
 ) -> list[str]:
     """Lay the mixture out in the run folder with a manifest for each stage; return the stages' names.
 
-    `certificate` says how the documents were checked against benchmarks, and stands in every manifest.
+    `certificate` says how the documents were checked against benchmarks, and stands in every
+    manifest; `digest` is the recipe's where that is not read whole.
 
     Files are hard links to the step's where the file system has them, else copies.
     """
@@ -252,11 +329,12 @@ def publish(
         manifest = {
             "stage": stage,
             "purpose": "evaluation" if stage == HELDOUT else "training",
-            "recipe": {"name": recipe.name, "digest": recipe.digest},
+            "recipe": {"name": recipe.name, "digest": digest or recipe.digest},
             "shards": shards,
             **facts,
             "total_tokens": sum(facts["tokens"].values()),
             "order_seed": recipe.seed,
+            "sequence_length": sequence_length(recipe, stage),
             "tokenizer": reference,
             "decontamination": dict(certificate or {"checked": False, "why": "no step of the run checked it"}),
         }
@@ -283,12 +361,28 @@ def _publish_tokens(
             "vocab_size": mixed.facts["vocab_size"],
             "eos_id": mixed.facts["eos_id"],
             "tokens": sum(facts["tokens"].values()),
-            "sources": facts["tokens"],
+            "sources": facts["sources"],
+            **({"phases": facts["phases"]} if "phases" in facts else {}),
             "shards": shards,
             "documents": "documents.parquet",
             "tokenizer": reference,
         },
     )
+
+
+def sequence_length(recipe: Recipe, stage: str) -> int | None:
+    """Return the length of a packed sequence of a stage: its own field, else the training section's, else None."""
+    mix = recipe.stages.get(stage)
+    if mix is not None and mix.sequence_length is not None:
+        return mix.sequence_length
+    if recipe.train is None:
+        return None
+    from trainer.recipe import TrainConfig
+
+    trained = TrainConfig.model_validate(recipe.train)
+    if stage == HELDOUT:
+        return trained.heldout_sequence_length
+    return trained.stages[stage].sequence_length if stage in trained.stages else None
 
 
 def _fresh(folder: Path) -> None:

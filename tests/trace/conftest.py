@@ -55,7 +55,7 @@ def make(folder: Path, tokens: int = 130_000) -> Path:
         for name, text in TOPICS
         for at, part in enumerate(text[first : first + 1500] for first in range(0, len(text), 1500))
     ]
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     dump = [
         {
             "text": " ".join(base64.b64encode(chance.randbytes(60)).decode() for _ in range(14)),

@@ -287,10 +287,13 @@ def _write_stage(run: Path, stage: str, rows: Sequence[dict[str, Any]], weights:
     folder.mkdir(parents=True)
     columns = ("id", "source", "kind", "language", "license", "uri", "text", "tokens")
     table = pa.Table.from_pylist(
-        [{name: row[name] for name in columns} | {"weight": weights[row["source"]]} for row in rows],
+        [
+            {name: row[name] for name in columns} | {"weight": weights[row["source"]], "entry": row["source"]}
+            for row in rows
+        ],
         schema=pa.schema(
             [(name, pa.string()) for name in columns[:6]]
-            + [("text", pa.large_string()), ("tokens", pa.int32()), ("weight", pa.float64())]
+            + [("text", pa.large_string()), ("tokens", pa.int32()), ("weight", pa.float64()), ("entry", pa.string())]
         ),
     )
     shards = []

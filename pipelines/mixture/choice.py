@@ -1,0 +1,222 @@
+"""Which documents a stage takes, how often, in which phase and order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.mixture.feasible import Demand, Offer, check, demanded
+from pipelines.mixture.repetition import cost, effective
+from pipelines.mixture.supply import Counts, Labels, Supply, shuffled
+from pipelines.recipe_mix import StageMix
+
+PASSES = 256
+"""Documents taken after the first that did not fit: each is smaller than what is still wanted, so this is plenty."""
+WINDOWS = (6, 8, 10)
+"""Documents on each side of where a partial epoch ends, of which every subset is tried: 2 to the 20 at most."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a stage with shares of its own: what was asked for, what it takes, and of which rows how often."""
+
+    tokens: int
+    weights: dict[str, float]
+    taken: dict[str, int]
+    repeats: Counts
+
+    @property
+    def realised(self) -> dict[str, float]:
+        """Shares that came out."""
+        return {name: count / self.tokens if self.tokens else 0.0 for name, count in self.taken.items()}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A stage's choice: how often each row of the supply is taken, and the shares that came out.
+
+    `short` are tokens that an entry gives fewer than its share asks for, where no set of its documents is nearer.
+    `supply` are the tokens and documents that each entry had. `effective_tokens` are what its tokens are worth.
+    """
+
+    repeats: Counts
+    labels: Labels
+    tokens: dict[str, int]
+    target_weights: dict[str, float]
+    realised_weights: dict[str, float]
+    epochs: dict[str, float]
+    epoch_caps: dict[str, float]
+    sources: dict[str, int] = field(default_factory=dict[str, int])
+    supply: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    short: dict[str, int] = field(default_factory=dict[str, int])
+    effective_tokens: dict[str, int] = field(default_factory=dict[str, int])
+    repetition_cost: dict[str, float] = field(default_factory=dict[str, float])
+    phases: tuple[Phase, ...] = ()
+
+
+def choose(
+    supply: Supply,
+    allowed: NDArray[np.bool_],
+    stage: str,
+    mix: StageMix,
+    seed: int,
+    labels: Labels | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Chosen:
+    """Choose a stage's documents: whole epochs of each entry, then one seeded partial epoch.
+
+    The partial epoch takes documents in seeded order; where it ends, the set of documents is taken that comes nearest
+    to the share from below. Phases take their parts one after the other from the same passes, so that no document is
+    repeated before all others of its entry were taken as often.
+
+    Args:
+        supply: all documents.
+        allowed: rows that may be taken.
+        stage: the stage's name, which the seeded order depends on.
+        mix: shares, caps and budget.
+        seed: of the order.
+        labels: the entry of each row; by source where None.
+        notes: why an entry has nothing, for the message.
+
+    Raises Infeasible with the numbers that clash and the nearest mixtures.
+    """
+    entries = mix.selected()
+    labels = supply.by_source(entries) if labels is None else labels
+    rows = {entry.name: np.flatnonzero((labels == at) & allowed) for at, entry in enumerate(entries)}
+    offers = {
+        name: Offer(int(supply.tokens[own].sum()), len(own), mix.cap(name), (notes or {}).get(name, ""))
+        for name, own in rows.items()
+    }
+    demand = _complete(demanded(mix), rows)
+    check(stage, mix, demand, offers)
+    count = len(demand.phases)
+    repeats = np.zeros((count, len(supply.bits)), np.int64)
+    for name, own in rows.items():
+        wanted = np.cumsum([phase[name] for phase in demand.phases])
+        if wanted[-1] and len(own):
+            _take(repeats, supply, own, wanted, stage, seed)
+    taken = {name: [int((one[own] * supply.tokens[own]).sum()) for one in repeats] for name, own in rows.items()}
+    tokens = {name: sum(each) for name, each in taken.items()}
+    total = sum(tokens.values())
+    whole = repeats.sum(axis=0) if count > 1 else repeats[0]
+    by_source = np.bincount(supply.source, whole * supply.tokens, len(supply.names)) if len(whole) else []
+    sizes = [sum(taken[name][at] for name in taken) for at in range(count)]
+    return Chosen(
+        whole,
+        labels,
+        tokens,
+        {name: mix.shares().get(name, 0.0) for name in rows},
+        {name: count / total if total else 0.0 for name, count in tokens.items()},
+        {name: round(tokens[name] / offer.tokens, 6) if offer.tokens else 0.0 for name, offer in offers.items()},
+        {name: offer.cap for name, offer in offers.items()},
+        {name: int(count) for name, count in zip(supply.names, by_source, strict=False) if count},
+        {name: {"documents": offer.documents, "tokens": offer.tokens} for name, offer in offers.items()},
+        {name: demand.totals[name] - count for name, count in tokens.items()},
+        {name: round(effective(tokens[name], offer.tokens)) for name, offer in offers.items()},
+        {name: round(cost(tokens[name], offer.tokens), 6) for name, offer in offers.items()},
+        tuple(
+            Phase(size, {name: shares.get(name, 0.0) for name in rows}, {name: taken[name][at] for name in rows}, one)
+            for at, (size, (_, shares), one) in enumerate(zip(sizes, mix.phases(), repeats, strict=True))
+        ),
+    )
+
+
+def _complete(demand: Demand, rows: Mapping[str, object]) -> Demand:
+    """Ask nothing of entries that have no share in a phase."""
+    return Demand(tuple({name: phase.get(name, 0) for name in rows} for phase in demand.phases))
+
+
+def _take(
+    repeats: NDArray[np.int64], supply: Supply, own: NDArray[np.int64], wanted: Counts, stage: str, seed: int
+) -> None:
+    """Add to `repeats` (a row a phase) what the phases take of one entry; `wanted` is summed over the phases."""
+    have = int(supply.tokens[own].sum())
+    whole, rest = divmod(int(wanted[-1]), have)
+    passes = [own[np.argsort(shuffled(supply.bits[own], seed, f"choose:{stage}"), kind="stable")]]
+    part = passes[0][filling(supply.tokens[passes[0]], rest)]
+    if len(wanted) == 1:
+        repeats[0][own] = whole
+        repeats[0][part] += 1
+        return
+    for again in range(1, whole):
+        passes.append(own[np.argsort(shuffled(supply.bits[own], seed, f"choose:{stage}", again), kind="stable")])
+    stream = np.concatenate([*passes[:whole], part])
+    done = 0
+    for at, goal in enumerate(wanted.tolist()):
+        places = np.arange(len(stream))
+        if at + 1 < len(wanted):
+            places = filling(supply.tokens[stream], goal - done)
+        np.add.at(repeats[at], stream[places], 1)
+        done += int(supply.tokens[stream[places]].sum())
+        stream = np.delete(stream, places)
+
+
+def filling(tokens: Counts, wanted: int) -> NDArray[np.int64]:
+    """Return places that sum to `wanted` or just below: a prefix, but for a few documents about its end.
+
+    Two ways are tried, and the nearer one is taken: to go on with the next documents that still fit, and to take the
+    best of all subsets of the documents about the end. With twenty documents or fewer the sum is the best there is.
+    """
+    ends = np.cumsum(tokens)
+    count = int(np.searchsorted(ends, wanted, side="right"))
+    best = _greedy(tokens, count, wanted)
+    for width in WINDOWS:
+        rest = wanted - int(tokens[best].sum())
+        if rest == 0 or len(best) == len(tokens):
+            break
+        start, stop = max(0, count - width), min(len(tokens), count + width)
+        if start == 0:
+            stop = min(len(tokens), 2 * width)
+        elif stop == len(tokens):
+            start = max(0, stop - 2 * width)
+        base = int(ends[start - 1]) if start else 0
+        inside = start + _subset(tokens[start:stop], wanted - base)
+        if base + int(tokens[inside].sum()) > wanted - rest:
+            best = np.concatenate([np.arange(start), inside])
+    return best
+
+
+def _greedy(tokens: Counts, count: int, wanted: int) -> NDArray[np.int64]:
+    taken = [np.arange(count)]
+    rest, at = wanted - int(tokens[:count].sum()), count
+    for _ in range(PASSES):
+        fitting = np.flatnonzero(tokens[at:] <= rest)
+        if len(fitting) == 0:
+            break
+        at += int(fitting[0])
+        taken.append(np.array([at]))
+        rest -= int(tokens[at])
+        at += 1
+    return np.concatenate(taken)
+
+
+def _subset(tokens: Counts, wanted: int) -> NDArray[np.int64]:
+    """Return the places of the subset with the largest sum that is not above `wanted`, of all subsets."""
+    sums = np.zeros(1, np.int64)
+    for size in tokens.tolist():
+        sums = np.concatenate([sums, sums + size])
+    chosen = int(np.argmax(np.where(sums <= wanted, sums, -1)))
+    return np.flatnonzero(chosen >> np.arange(len(tokens)) & 1)
+
+
+def order(supply: Supply, repeats: Counts, stage: str, seed: int) -> NDArray[np.int64]:
+    """Return the rows of a stage in training order, each as often as it is taken."""
+    rows = np.repeat(np.arange(len(repeats)), repeats)
+    ends = np.cumsum(repeats)
+    copy = np.arange(len(rows)) - np.repeat(ends - repeats, repeats)
+    key = shuffled(supply.bits[rows], seed, f"order:{stage}", copy.astype(np.uint64))
+    return rows[np.lexsort((supply.bits[rows], key))]
+
+
+def phased_order(supply: Supply, chosen: Chosen, stage: str, seed: int) -> NDArray[np.int64]:
+    """Return the rows of a stage in training order, phase after phase, shuffled within each."""
+    if len(chosen.phases) == 1:
+        return order(supply, chosen.repeats, stage, seed)
+    parts = [order(supply, one.repeats, f"{stage}:{at}", seed) for at, one in enumerate(chosen.phases)]
+    return np.concatenate(parts)
+
+
+__all__ = ["Chosen", "Phase", "choose", "filling", "order", "phased_order"]
