@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipelines.diff.cli import EPILOG as DIFF_EPILOG
+from pipelines.diff.cli import diff
 from pipelines.label.cli import EPILOG as LABEL_EPILOG
 from pipelines.label.cli import label
 from pipelines.mix_cli import EPILOG as MIX_EPILOG
@@ -26,6 +28,8 @@ from pipelines.schedule.cli import schedule
 from pipelines.takedown.cli import EPILOG as TAKEDOWN_EPILOG
 from pipelines.takedown.cli import takedown
 from pipelines.tokenizer_cli import app as tokenizer_app
+from pipelines.trace.cli import EPILOG as TRACE_EPILOG
+from pipelines.trace.cli import trace
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -398,6 +402,8 @@ app.command("compare", epilog=COMPARE_EPILOG)(compare)
 app.command("optimize", epilog=OPTIMIZE_EPILOG)(optimize)
 app.command("takedown", epilog=TAKEDOWN_EPILOG)(takedown)
 app.add_typer(tokenizer_app, name="tokenizer")
+app.command("diff", epilog=DIFF_EPILOG)(diff)
+app.command("trace", epilog=TRACE_EPILOG)(trace)
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -92,6 +92,7 @@ class Replay:
             self.run / "tokens" / self.name,
             seed=int(self.state.settings["seed"]),
             z_loss=0.0,
+            index=self.run / "packing",
         )
         self._check()
         self.device = resolve_device(device)
@@ -104,12 +105,12 @@ class Replay:
             self.stage.load_state_dict(self.state.loader)
             return
         done = next((one for one in self.state.completed if one.stage == self.name), None)
-        found = self.stage.loader.stage.digest
-        if done is not None and done.manifest_sha256 != found:
+        found = self.stage.loader
+        if done is not None and done.order_sha256 != found.order_digest:
             raise CheckpointError(
                 f"{self.path}: stage {self.name} was trained on a mixture whose manifest had sha256 "
-                f"{done.manifest_sha256}, {self.stage.loader.stage.manifest_path} has {found}; name the right one with "
-                "--mixture"
+                f"{done.manifest_sha256}, {found.stage.manifest_path} has {found.stage.digest} and lays its documents "
+                "out in another order; name the right one with --mixture"
             )
 
     def trace(self, step: int, excerpts: int | None = None) -> StepTrace:

@@ -192,7 +192,6 @@ class Change:
         mixture, tokens = self.run / "mixture" / stage, self.run / "tokens" / stage
         path = mixture / "manifest.json"
         manifest = read_json(path)
-        by_source = _by_source(self.folder, stage, self.gone)
         for number, told in enumerate(manifest["shards"]):
             shard = mixture / told["path"]
             if (
@@ -213,7 +212,7 @@ class Change:
             "removed": lost.removed,
         }
         manifest["takedowns"] = [*manifest.get("takedowns", []), history]
-        manifest = {**manifest, "version": self.found.version, **_weights(manifest, by_source)}
+        manifest = {**manifest, "version": self.found.version, **_weights(self.folder, stage, self.gone, manifest)}
         if exists(tokens / "manifest.json"):
             self._tokens(stage, tokens)
         write_json(self.staging.place(path), manifest)
@@ -279,26 +278,31 @@ def _own_steps(place: Place, left: list[str]) -> list[Path]:
     return [one for one in steps if finished(one) and not re.match(r"09-ledger|10-takedown", one.name)]
 
 
-def _by_source(folder: RunFolder, stage: str, gone: Gone) -> dict[str, int]:
-    """Tokens that a stage loses of each source, with repeats."""
+def _tokens_of(folder: RunFolder, stage: str, gone: Gone, name: str) -> dict[str, int]:
+    """Tokens that a stage loses by a column of its rows, with repeats."""
     found: dict[str, int] = {}
     wanted = ds.field("id").isin(gone.column)
-    for batch in rows_where(list(folder.stage_files(stage)), wanted, ["source", "tokens", "weight"]):
+    for batch in rows_where(list(folder.stage_files(stage)), wanted, [name, "tokens", "weight"]):
         weighed = pc.multiply(batch["tokens"].cast(pa.float64()), batch["weight"])
-        summed = (
-            pa.table({"source": batch["source"], "tokens": weighed}).group_by("source").aggregate([("tokens", "sum")])
-        )
+        summed = pa.table({"name": batch[name], "tokens": weighed}).group_by("name").aggregate([("tokens", "sum")])
         for row in summed.to_pylist():
-            found[row["source"]] = found.get(row["source"], 0) + round(row["tokens_sum"])
+            found[row["name"]] = found.get(row["name"], 0) + round(row["tokens_sum"])
     return found
 
 
-def _weights(manifest: dict[str, Any], lost: dict[str, int]) -> dict[str, Any]:
-    """Tokens, shares and epochs of a stage without what it loses: stated of sources, as they were."""
+def _weights(folder: RunFolder, stage: str, gone: Gone, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Tokens and shares of a stage without what it loses: of its entries, which are its sources where it has none."""
+    files = folder.stage_files(stage)
+    by = "entry" if files and "entry" in read_schema(files[0]).names else "source"
+    lost = _tokens_of(folder, stage, gone, by)
     tokens = {name: count - lost.get(name, 0) for name, count in manifest["tokens"].items()}
     total = sum(tokens.values())
-    return {
+    found: dict[str, Any] = {
         "tokens": tokens,
         "realised_weights": {name: count / total if total else 0.0 for name, count in tokens.items()},
         "total_tokens": total,
     }
+    if "sources" in manifest:
+        gone_of = lost if by == "source" else _tokens_of(folder, stage, gone, "source")
+        found["sources"] = {name: count - gone_of.get(name, 0) for name, count in manifest["sources"].items()}
+    return found

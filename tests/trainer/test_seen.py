@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainer.data import MixtureLoader, seen
 from trainer.data.order import permute, unpermute
-from trainer.data.packing import PackingName
+from trainer.errors import DataError
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**63), st.integers(0, 50))
@@ -37,34 +37,45 @@ def test_unpermute_of_a_large_order() -> None:
     steps=st.integers(0, 40),
     shuffle=st.booleans(),
     pick=st.integers(0, 10**6),
-    packing=st.sampled_from(["concat", "best_fit"]),
-    phased=st.booleans(),
+    share=st.floats(0.05, 0.95),
 )
-@pytest.mark.parametrize("block", [3, seen.BLOCK_SEQUENCES])
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+@pytest.mark.parametrize("large", [False, True])
 def test_steps_are_those_of_the_provenance(
     token_run: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    phased: Path,
     length: int,
     batch: int,
     seed: int,
     steps: int,
     shuffle: bool,
     pick: int,
-    packing: PackingName,
-    phased: bool,
-    block: int,
+    share: float,
+    packing: str,
+    large: bool,
 ) -> None:
-    folder = token_run / "tokens/core"
-    if phased:
-        folder = _in_phases(folder, tmp_path_factory.mktemp("phased"), pick)
+    """In both packings, with phases, in several epochs; `large` walks back what would be tabulated."""
+    told = json.loads((phased / "manifest.json").read_text())
+    first = max(1, int(told["tokens"] * share))
+    told["phases"] = [{"tokens": first, "weights": {}}, {"tokens": told["tokens"] - first, "weights": {}}]
+    (phased / "manifest.json").write_text(json.dumps(told))
     loader = MixtureLoader(
-        folder, sequence_length=length, batch_size=batch, seed=seed, shuffle=shuffle, verify=False, packing=packing
+        phased if pick % 2 else token_run / "tokens/core",
+        sequence_length=length,
+        batch_size=batch,
+        seed=seed,
+        shuffle=shuffle,
+        packing=packing,  # type: ignore[arg-type]
+        verify=False,
     )
     count = len(loader.stage.document_starts)
     rows = [pick % count, (pick // 7) % count, count - 1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seen, "BLOCK_SEQUENCES", block)
+    before = seen.BLOCK
+    seen.BLOCK = 3 if large else before
+    try:
         found = seen.steps_of(loader, rows, steps)
+    finally:
+        seen.BLOCK = before
     true: dict[int, list[int]] = {row: [] for row in rows}
     for step in range(steps):
         for row in set(loader.provenance(step)["document"].to_pylist()) & set(rows):
@@ -72,13 +83,16 @@ def test_steps_are_those_of_the_provenance(
     assert {row: at.tolist() for row, at in found.items()} == true
 
 
-def _in_phases(folder: Path, place: Path, pick: int) -> Path:
-    """The same tokens, in two phases that meet at the start of a document."""
-    shutil.copytree(folder, place / "tokens")
-    shutil.copytree(folder.parent.parent / "tokenizer", place.parent / "tokenizer", dirs_exist_ok=True)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    starts = MixtureLoader(folder, sequence_length=8, batch_size=1, verify=False).stage.document_starts
-    border = int(starts[1 + pick % (len(starts) - 1)])
-    manifest["phases"] = [{"tokens": border}, {"tokens": manifest["tokens"] - border}]
-    (place / "tokens" / "manifest.json").write_text(json.dumps(manifest))
-    return place / "tokens"
+@pytest.fixture(scope="module")
+def phased(token_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phased")
+    shutil.copytree(token_run / "tokens/core", folder / "core")
+    return folder / "core"
+
+
+def test_an_order_that_is_not_known_is_refused(token_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = MixtureLoader(token_run / "tokens/core", sequence_length=64, batch_size=3, seed=1)
+    real = loader.sequences
+    monkeypatch.setattr(loader, "sequences", lambda slots: real(slots + 1))
+    with pytest.raises(DataError, match="cannot be read backwards"):
+        seen.steps_of(loader, [5], 20)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainer.data.order import permute, unpermute
+from trainer.data.order import permute
 from trainer.data.packing import PackingName, pack
 from trainer.data.runs import Runs, spread
 from trainer.data.tokens import TokenStage
@@ -133,31 +133,18 @@ class MixtureLoader:
             places[chosen] = first + permute(places[chosen] - first, end - first, self.seed, epoch, phase)
         return places
 
-    def slots_of(self, sequences: NDArray[np.int64], below: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The inverse of `sequences`: all slots under `below` that take one of them, and which of them each takes."""
-        borders = self._packed.phase_borders
-        phases = np.searchsorted(borders, sequences, side="right") - 1
-        slots: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        which: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        for epoch in range(-(-below // self.windows)):
-            places = sequences.copy()
-            for phase in np.unique(phases).tolist() if self.shuffle else ():
-                chosen = phases == phase
-                first, end = int(borders[phase]), int(borders[phase + 1])
-                places[chosen] = first + unpermute(places[chosen] - first, end - first, self.seed, epoch, phase)
-            mine = epoch * self.windows + places
-            taken = np.flatnonzero(mine < below)
-            slots.append(mine[taken])
-            which.append(taken)
-        return np.concatenate(slots), np.concatenate(which)
+    @property
+    def phase_borders(self) -> NDArray[np.int64]:
+        """First sequence of each phase, and the number of sequences."""
+        return self._packed.phase_borders
+
+    def made_of(self, sequences: NDArray[np.int64]) -> Runs:
+        """What sequences, in stored order, are made of."""
+        return self._packed.runs(sequences)
 
     def runs(self, step: int) -> Runs:
         """What this rank's sequences of a step are made of."""
-        return self.runs_of(self.sequences(self.slots(step)))
-
-    def runs_of(self, sequences: NDArray[np.int64]) -> Runs:
-        """What sequences, in stored order, are made of."""
-        return self._packed.runs(sequences)
+        return self._packed.runs(self.sequences(self.slots(step)))
 
     def batch(self, step: int) -> Batch:
         """The batch of any step, without touching the others."""

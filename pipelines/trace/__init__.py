@@ -1,0 +1,1 @@
+"""From a loss back to documents, sources and rules: `pomona trace`."""

@@ -1,0 +1,88 @@
+"""A training with garbage planted in its data: a dump of base64 beside Python's own documentation."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from pipelines import run as runs
+from pipelines.engines.local import LocalEngine
+from pipelines.recipe import load
+from tests.tiny import TOPICS
+
+PLANTED = 5
+RECIPE = """
+name: planted
+partitions: 3
+sources:
+  - {{name: pages, type: table, paths: [{pages}], columns: {{uri: url}}}}
+  - {{name: dump, type: table, paths: [{dump}], columns: {{uri: url}}}}
+filters:
+  families: [gopher, c4, fineweb]
+  redact: []
+  rules:
+    - {{name: few-words, signal: gopher.words, min: 5}}
+    - {{name: long-words, signal: gopher.mean_word_length, max: 100}}
+tokenizer: {{vocab_size: 600, sample_bytes: 300000}}
+heldout: {{fraction: 0.02}}
+stages:
+  core: {{tokens: {tokens}, weights: {{pages: 0.96, dump: 0.04}}, epochs: 4}}
+train:
+  model: {{width: 48, layers: 2, heads: 4, kv_heads: 2, head_dim: 12, ffn_width: 96}}
+  threads: 1
+  stages:
+    core: {{epochs: 1, warmup_steps: 10, sequence_length: 128, batch_size: 4}}
+  heldout: {{max_tokens: 1024}}
+  evaluate_every: 1000
+  checkpoint_every: 1000
+  keep_checkpoints: 4
+  generate: {{prompt: The, tokens: 2}}
+  device: cpu
+"""
+
+
+def make(folder: Path, tokens: int = 130_000) -> Path:
+    """Build and train; return the run."""
+    from trainer.recipe import TrainConfig
+    from trainer.training import train
+
+    pages = [
+        {"text": part, "url": f"https://docs.test/{name}/{at}"}
+        for name, text in TOPICS
+        for at, part in enumerate(text[first : first + 1500] for first in range(0, len(text), 1500))
+    ]
+    chance = random.Random(7)
+    dump = [
+        {
+            "text": " ".join(base64.b64encode(chance.randbytes(60)).decode() for _ in range(14)),
+            "url": f"https://dump.test/{at}",
+        }
+        for at in range(PLANTED)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("pages", pages), ("dump", dump)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = folder / "planted.yaml"
+    places = {name: folder / f"{name}.jsonl" for name in ("pages", "dump")}
+    recipe.write_text(RECIPE.format(**places, tokens=tokens))
+    loaded = load(recipe)
+    out = folder / "run"
+    runs.build(loaded, runs.Options(out), LocalEngine(1))
+    train(out, TrainConfig.model_validate(loaded.train))
+    return out
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run; read only."""
+    return make(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(planted: Path) -> Path:
+    """The last checkpoint of the training."""
+    return sorted((planted / "train" / "core").glob("checkpoint-*"))[-1]
