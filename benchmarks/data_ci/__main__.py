@@ -151,17 +151,19 @@ def decontamination(data: Path, engine: Any) -> dict[str, Any]:
     items = sorted(corpora.items(data), key=lambda one: hashlib.sha256(one["id"].encode()).hexdigest())
     leaked, others = items[: corpora.LEAKED], items[corpora.LEAKED : 5 * corpora.LEAKED]
     web = corpora.web(data)
-    carriers, pool = web[: 2 * corpora.LEAKED], web[2 * corpora.LEAKED :]
+    carriers = [replace(one, text=one.text[:1500]) for one in web[: 2 * corpora.LEAKED]]
+    # As much as one pass of a proxy: what leaks is seen as often as it leaks.
+    pool = corpora.as_long_as(web[2 * corpora.LEAKED :], 600_000)
     clean = write(ROOT / "clean.jsonl", [*pool, *carriers])
     dirty = write(ROOT / "dirty.jsonl", [*pool, *carriers, *corpora.leaks(leaked, carriers)])
-    benchmark = ROOT / "mbpp.jsonl"
+    benchmark = ROOT / "gsm8k.jsonl"
     benchmark.write_text("".join(json.dumps(one) + "\n" for one in items), encoding="utf-8")
     sets = {
         name: write(ROOT / f"{name}.jsonl", [Text(one["id"], name, corpora.whole(one)) for one in some])
         for name, some in (("leaked", leaked), ("others", others))
     }
-    tokens = 400_000
-    check = {"benchmarks": [{"name": "mbpp", "path": str(benchmark)}], "recall": 0}
+    tokens = 300_000
+    check = {"benchmarks": [{"name": "gsm8k", "path": str(benchmark)}], "recall": 0}
     runs = arms(
         "decontamination",
         {

@@ -119,9 +119,10 @@ def weights_yaml(facts: Mapping[str, Any], mix: StageMix) -> str:
     stage = {"tokens": mix.tokens, "weights": facts["weights"], "epochs": mix.model_dump(mode="json")["epochs"]}
     found = facts["confirmed"]["difference"]
     head = (
-        f"# {facts['method']}: {facts['proxies']} proxies of {facts['parameters']:,} parameters and {facts['tokens']:,}\n"
-        f"# tokens. Confirmed with {facts['seeds']} seeds: target loss {found['mean']:+.4f} bits a byte beside the\n"
-        f"# current weights (95 % {found['low']:+.4f} to {found['high']:+.4f}): {facts['verdict']}.\n"
+        f"# {facts['method']}: {facts['proxies']} proxies of {facts['parameters']:,} parameters and "
+        f"{facts['tokens']:,} tokens.\n"
+        f"# Confirmed with {facts['seeds']} seeds: target loss {found['mean']:+.4f} bits a byte beside the current "
+        f"weights\n# (95 % {found['low']:+.4f} to {found['high']:+.4f}): {facts['verdict']}.\n"
     )
     return head + yaml.safe_dump({"stages": {facts["stage"]: stage}}, sort_keys=False)
 
