@@ -96,7 +96,7 @@ def _common(runs: Sequence[Path]) -> HeldOutSet:
             [f"--heldout {COMMON}: of {sizes} held-out documents none is the same in all runs; raise heldout.fraction "
              "in the recipes, which need one seed, or name a file of texts"]
         )  # fmt: skip
-    return HeldOutSet(COMMON, common, {"only in one run": sum(table.num_rows for table in tables[:1]) - len(common)})
+    return HeldOutSet(COMMON, common, {"not in all runs": sum(table.num_rows - common.num_rows for table in tables)})
 
 
 def _texts(run: Path, stage: str) -> pa.Table:

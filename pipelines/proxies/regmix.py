@@ -19,6 +19,16 @@ SCALES = (0.1, 5.0)
 SIMULATED = 100_000
 TOP = 100
 FOLDS = 5
+ROUNDS = 1000
+TREES = {
+    "objective": "regression",
+    "learning_rate": 0.01,
+    "min_data_in_leaf": 5,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
 TRIES = 200
 
 
@@ -82,20 +92,12 @@ def fit(shares: NDArray[np.float64], losses: NDArray[np.float64], seed: int = 0)
     models: list[Any] = []
     for number in range(FOLDS):
         held = fold == number
-        model = lightgbm.LGBMRegressor(
-            n_estimators=1000,
-            learning_rate=0.01,
-            min_child_samples=5,
-            random_state=seed,
-            n_jobs=1,
-            deterministic=True,
-            force_row_wise=True,
-            verbosity=-1,
-        )
-        model.fit(
-            shares[~held],
-            losses[~held],
-            eval_set=[(shares[held], losses[held])],
+        seen = lightgbm.Dataset(shares[~held], losses[~held])
+        model = lightgbm.train(
+            {**TREES, "seed": seed},
+            seen,
+            num_boost_round=ROUNDS,
+            valid_sets=[lightgbm.Dataset(shares[held], losses[held], reference=seen)],
             callbacks=[lightgbm.early_stopping(50, verbose=False)],
         )
         out[held] = model.predict(shares[held])
