@@ -55,7 +55,8 @@ def save(one: HeldOutSet, tokenizer: Path, out: Path, most_tokens: int) -> tuple
     texts = [text[:MOST_CHARACTERS] for text in table["text"].to_pylist()]
     tokens = list(encoded(tokenizer, texts))
     lengths = np.array([len(ids) for ids in tokens])
-    keep = np.flatnonzero((np.cumsum(lengths) <= most_tokens) & (lengths > 1))
+    fitting = np.flatnonzero((lengths > 1) & (lengths <= most_tokens))
+    keep = fitting[np.cumsum(lengths[fitting]) <= most_tokens]
     if not len(keep):
         raise RecipeError([f"held-out set {one.name}: no document of two tokens or more within {most_tokens:,} tokens"])
     columns = {

@@ -41,14 +41,10 @@ def optimize(
     proposed = shares_of(weights, supply)
     trained = bench.train([current, proposed], seeds)
     pairs = {"current": trained[: asked.seeds], "proposed": trained[asked.seeds :]}
-    confirmed = [
-        intervals.compare(
-            group,
-            *(np.stack([one.nats[name][rows] for one in pairs[arm]]) for arm in ("current", "proposed")),
-            bench.sizes[name][rows],
-        )
-        for group, (name, rows) in bench.rows.items()
-    ]
+    confirmed: list[intervals.Difference] = []
+    for group, (name, rows) in bench.rows.items():
+        a, b = (np.stack([one.nats[name][rows] for one in pairs[arm]]) for arm in ("current", "proposed"))
+        confirmed.append(intervals.compare(group, a, b, bench.sizes[name][rows]))
     targets = {arm: np.array([bench.target(one) for one in found]) for arm, found in pairs.items()}
     facts: dict[str, Any] = {
         "run": str(run),

@@ -53,7 +53,7 @@ def mixtures(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
                 [f"of {TRIES * count} random mixtures only {len(found)} are within the epoch caps (largest shares: "
                  f"{least}); lower the stage's tokens or raise its epochs"]
             )  # fmt: skip
-        scale = np.exp(random.uniform(*np.log(SCALES), count))
+        scale = np.exp(random.uniform(np.log(SCALES[0]), np.log(SCALES[1]), count))
         concentration = np.maximum(scale[:, None] * supply.natural * len(supply.names), 1e-3)
         gamma = random.standard_gamma(concentration)
         total = gamma.sum(axis=1, keepdims=True)
@@ -100,7 +100,7 @@ def fit(shares: NDArray[np.float64], losses: NDArray[np.float64], seed: int = 0)
             valid_sets=[lightgbm.Dataset(shares[held], losses[held], reference=seen)],
             callbacks=[lightgbm.early_stopping(50, verbose=False)],
         )
-        out[held] = model.predict(shares[held])
+        out[held] = np.asarray(model.predict(shares[held]))
         models.append(model)
     found: Any = spearmanr(out, losses)
     return Regression(models, float(found.statistic), float(np.abs(out - losses).mean()))
