@@ -224,7 +224,7 @@ def optimization(data: Path, engine: Any) -> dict[str, Any]:
     corpus = write(ROOT / "all-web.jsonl", corpora.web(data))
     sources = [
         {"name": "web", "type": "table", "paths": [str(corpus)], "columns": {"text": "text", "uri": "id"}},
-        {"name": "code", "type": "python_packages", "packages": ["rich", "fsspec", "jinja2"], "max_bytes": 20_000},
+        {"name": "code", "type": "python_packages", "packages": ["rich", "fsspec", "jinja2"], "max_bytes": 300_000},
         {"name": "maths", "type": "docstrings", "packages": ["networkx", "sympy"]},
     ]
     stage = {"tokens": 600_000, "weights": {"web": 0.8, "code": 0.1, "maths": 0.1}, "epochs": 4.0}

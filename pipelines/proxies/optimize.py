@@ -57,6 +57,8 @@ def optimize(
             name: round(weights[name] * supply.tokens / int(have), 4)
             for name, have in zip(supply.names, supply.have, strict=True)
         },
+        # Of these there is no held-out text: whatever they are good for, nothing measures it.
+        "unjudged": [name for name in supply.names if name not in {one.rpartition("/")[2] for one in bench.groups}],
         "target": dict(zip(bench.groups, bench.importance.tolist(), strict=True)),
         "predicted": {"current": proposal.predicted_current, "proposed": proposal.predicted},
         "confirmed": {
@@ -141,6 +143,8 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
         f"({one['over_seeds']['low']:+.4f} to {one['over_seeds']['high']:+.4f}): {one['verdict']}"
         for one in confirmed["sets"]
     ]
+    if facts["unjudged"]:
+        told.append(f"no held-out text is of {', '.join(facts['unjudged'])}: nothing measured speaks for it")
     if "rank_correlation" in facts:
         told.append(
             f"the regression ranks mixtures it has not seen with Spearman's ρ = {facts['rank_correlation']:.3f}, "

@@ -30,6 +30,7 @@ TREES = {
     "verbosity": -1,
 }
 TRIES = 200
+APART = 0.01
 
 
 def mixtures(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
@@ -60,6 +61,21 @@ def mixtures(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
         drawn = (gamma / np.where(total > 0, total, 1.0))[total[:, 0] > 0]
         found = np.concatenate([found, drawn[supply.feasible(drawn)]])
     return found[:count]
+
+
+def designs(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
+    """Draw mixtures to train on: as `mixtures`, but none within APART of another in every share.
+
+    Small scales give one and the same corner again and again, and its second proxy would teach nothing. Where the
+    supply leaves no room for so many that differ, the rest are as they come.
+    """
+    drawn = mixtures(supply, 20 * count, seed)
+    kept: list[int] = []
+    for row in range(len(drawn)):
+        if len(kept) < count and (not kept or np.abs(drawn[kept] - drawn[row]).max(axis=1).min() > APART):
+            kept.append(row)
+    rest = [row for row in range(len(drawn)) if row not in set(kept)]
+    return drawn[sorted([*kept, *rest[: count - len(kept)]])]
 
 
 @dataclass(frozen=True)

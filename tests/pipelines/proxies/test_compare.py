@@ -119,6 +119,26 @@ def test_another_tokenizer_changes_no_document_and_no_order(pair: tuple[Path, Pa
         assert made.decode(ids[:-1].tolist()) == texts[row["id"]]
 
 
+def test_stretches_of_a_schedule_keep_their_documents(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(pair[1] / "tokens", run / "tokens")
+    (run / "mixture").symlink_to(pair[1] / "mixture")
+    (run / "tokenizer").symlink_to(pair[1] / "tokenizer")
+    file = run / "tokens" / "core" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    ends = np.cumsum(read_table(run / "tokens" / "core" / "documents.parquet")["length"].to_numpy())
+    phases = [int(ends[3]), int(ends[10] - ends[3]), int(ends[-1] - ends[10])]
+    manifest["phases"] = [{"tokens": count, "weights": {"pages": 1.0}} for count in phases]
+    file.write_text(json.dumps(manifest))
+    made = tokens.in_tokenizer(run, "core", pair[0] / "tokenizer" / "tokenizer.json", tmp_path / "made")
+    new = json.loads((made / "manifest.json").read_text())
+    lengths = read_table(made / "documents.parquet")["length"].to_numpy()
+    assert [one["tokens"] for one in new["phases"]] == [
+        int(lengths[a:b].sum()) for a, b in ((0, 4), (4, 11), (11, None))
+    ]
+    assert sum(one["tokens"] for one in new["phases"]) == new["tokens"]
+
+
 def test_a_held_out_text_that_is_nearly_a_training_document_is_left_out(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -74,6 +74,18 @@ def test_random_mixtures_are_feasible_and_lie_around_the_supply(seed: int) -> No
     assert np.abs(free.mean(axis=0) - supply().natural).max() < 0.1
 
 
+def test_no_two_proxies_are_trained_on_one_mixture() -> None:
+    drawn = regmix.designs(supply(tokens=1_000), 64, 0)
+    gaps = np.abs(drawn[:, None] - drawn[None]).max(axis=2) + np.eye(64)
+    assert gaps.min() > regmix.APART
+    plain = regmix.mixtures(supply(tokens=1_000), 64, 0)
+    assert (np.abs(plain[:, None] - plain[None]).max(axis=2) + np.eye(64)).min() < regmix.APART
+    # one mixture alone is feasible here, and no random one will be it
+    only = Supply(NAMES, np.array([500, 300, 200]), np.ones(3), 1_000)
+    with pytest.raises(RecipeError, match="within the epoch caps"):
+        regmix.designs(only, 4, 0)
+
+
 def test_caps_that_no_mixture_can_meet_are_told_with_the_most_that_can() -> None:
     short = supply((1.0, 1.0, 1.0), tokens=20_000)
     with pytest.raises(RecipeError) as error:
