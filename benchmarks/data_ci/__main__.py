@@ -151,17 +151,19 @@ def decontamination(data: Path, engine: Any) -> dict[str, Any]:
     items = sorted(corpora.items(data), key=lambda one: hashlib.sha256(one["id"].encode()).hexdigest())
     leaked, others = items[: corpora.LEAKED], items[corpora.LEAKED : 5 * corpora.LEAKED]
     web = corpora.web(data)
-    carriers, pool = web[: 2 * corpora.LEAKED], web[2 * corpora.LEAKED :]
+    carriers = [replace(one, text=one.text[:1500]) for one in web[: 2 * corpora.LEAKED]]
+    # As much as one pass of a proxy: what leaks is seen as often as it leaks.
+    pool = corpora.as_long_as(web[2 * corpora.LEAKED :], 600_000)
     clean = write(ROOT / "clean.jsonl", [*pool, *carriers])
     dirty = write(ROOT / "dirty.jsonl", [*pool, *carriers, *corpora.leaks(leaked, carriers)])
-    benchmark = ROOT / "mbpp.jsonl"
+    benchmark = ROOT / "gsm8k.jsonl"
     benchmark.write_text("".join(json.dumps(one) + "\n" for one in items), encoding="utf-8")
     sets = {
         name: write(ROOT / f"{name}.jsonl", [Text(one["id"], name, corpora.whole(one)) for one in some])
         for name, some in (("leaked", leaked), ("others", others))
     }
-    tokens = 400_000
-    check = {"benchmarks": [{"name": "mbpp", "path": str(benchmark)}], "recall": 0}
+    tokens = 300_000
+    check = {"benchmarks": [{"name": "gsm8k", "path": str(benchmark)}], "recall": 0}
     runs = arms(
         "decontamination",
         {
@@ -222,7 +224,7 @@ def optimization(data: Path, engine: Any) -> dict[str, Any]:
     corpus = write(ROOT / "all-web.jsonl", corpora.web(data))
     sources = [
         {"name": "web", "type": "table", "paths": [str(corpus)], "columns": {"text": "text", "uri": "id"}},
-        {"name": "code", "type": "python_packages", "packages": ["rich", "fsspec", "jinja2"], "max_bytes": 20_000},
+        {"name": "code", "type": "python_packages", "packages": ["rich", "fsspec", "jinja2"], "max_bytes": 300_000},
         {"name": "maths", "type": "docstrings", "packages": ["networkx", "sympy"]},
     ]
     stage = {"tokens": 600_000, "weights": {"web": 0.8, "code": 0.1, "maths": 0.1}, "epochs": 4.0}

@@ -18,7 +18,7 @@ from benchmarks.quality.texts import curated, raw
 
 SHORTEST, LONGEST = 400, 12_000
 """Characters of a text; longer ones are cut, so that none is a corpus of its own."""
-LEAKED, COPIES = 100, 6
+LEAKED, COPIES = 50, 6
 """Items of the benchmark that leak, and how often each does."""
 
 
@@ -116,10 +116,10 @@ def duplicated(texts: list[Text], seed: int = 0) -> Iterator[Text]:
 
 
 def items(data: Path) -> list[dict[str, Any]]:
-    """The benchmark that leaks: MBPP's problems with their code."""
+    """The benchmark that leaks: GSM8K's problems with their solutions."""
     return [
-        {"id": str(row["task_id"]), "question": row["text"], "solution": row["code"].replace("\r\n", "\n")}
-        for row in rows(data / "benchmarks" / "mbpp.jsonl.gz")
+        {"id": str(number), "question": row["question"], "solution": row["answer"]}
+        for number, row in enumerate(rows(data / "benchmarks" / "gsm8k_test.jsonl.gz"))
     ]
 
 
@@ -127,9 +127,20 @@ def whole(item: dict[str, Any]) -> str:
     return f"{item['question']}\n{item['solution']}"
 
 
+def as_long_as(texts: list[Text], characters: int) -> list[Text]:
+    """The first texts that have so many characters between them."""
+    found: list[Text] = []
+    for one in texts:
+        if characters <= 0:
+            break
+        found.append(one)
+        characters -= len(one.text)
+    return found
+
+
 def leaks(chosen: list[dict[str, Any]], carriers: list[Text]) -> Iterator[Text]:
     """Each item several times: as a document of its own with other words before it, and in the middle of web pages."""
-    before = ("Question:", "I was asked this in an interview.", "Task", "Python exercise, solved")
+    before = ("Question:", "I was asked this at school today.", "Task", "An exercise, solved")
     page = iter(carriers)
     for item in chosen:
         for copy in range(COPIES):

@@ -170,9 +170,14 @@ def built(given: str, out: Path, store: str | Path, engine: Engine, told: Callab
     """Return the run of a recipe, built into `out`; a finished run's folder is taken as it is."""
     from pipelines import recipe
     from pipelines import run as runs
-    from pipelines.storage import at
+    from pipelines.recipe_errors import RecipeError
+    from pipelines.storage import at, is_remote
 
     place = at(given)
+    if is_remote(place):
+        raise RecipeError(
+            [f"{given}: proxies are trained from folders of this machine's file system; copy the run here"]
+        )
     if place.is_dir():
         runs.read(place)
         return place

@@ -34,7 +34,7 @@ class Proposal:
 def _observed(bench: Bench, supply: Supply) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Train on random mixtures; return them and the losses, [mixtures, groups]."""
     asked = bench.asked
-    mixtures = regmix.mixtures(supply, asked.proxies, asked.seed)
+    mixtures = regmix.designs(supply, asked.proxies, asked.seed)
     found = bench.train(list(mixtures), [0])
     return mixtures, np.stack([bench.losses(one) for one in found])
 
@@ -129,7 +129,7 @@ def _scaling(bench: Bench, supply: Supply, current: Shares) -> Proposal:
     """The current mixture, the natural one where it is feasible, and random ones: a law of each, ranked by forecast."""
     asked = bench.asked
     candidates = [current, *([supply.natural] if supply.feasible(supply.natural) else [])]
-    candidates += list(regmix.mixtures(supply, CANDIDATES - len(candidates), asked.seed))
+    candidates += list(regmix.designs(supply, CANDIDATES - len(candidates), asked.seed))
     seeds = list(range(1, asked.seeds + 1))
     compute: list[float] = []
     losses = np.empty((len(candidates), len(seeds), len(COMPUTES)))

@@ -74,10 +74,14 @@ def forecast(compute: Array, losses: Array, at: float, seed: int = 0) -> Interva
     """Return the forecast at a compute with a bootstrap interval over seeds: losses [seeds, points]."""
     random = np.random.default_rng(seed)
     seeds = len(losses)
-    centre = float(fit(compute, losses.mean(axis=0)).predict(at))
-    drawn = [
-        float(fit(compute, losses[random.integers(0, seeds, seeds), :].mean(axis=0)).predict(at))
-        for _ in range(RESAMPLES)
-    ]
+    known: dict[tuple[int, ...], float] = {}  # few seeds can be drawn in few ways, and a fit takes its time
+
+    def fitted(chosen: tuple[int, ...]) -> float:
+        if chosen not in known:
+            known[chosen] = float(fit(compute, losses[list(chosen)].mean(axis=0)).predict(at))
+        return known[chosen]
+
+    centre = fitted(tuple(range(seeds)))
+    drawn = [fitted(tuple(sorted(random.integers(0, seeds, seeds).tolist()))) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(centre, float(low), float(high))

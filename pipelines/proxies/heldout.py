@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipelines.document import id_bits
 from pipelines.mixture import shuffled
@@ -49,15 +50,27 @@ def read(names: Sequence[str], runs: Sequence[Path], stages: Sequence[str], *, u
 
 
 def save(one: HeldOutSet, tokenizer: Path, out: Path, most_tokens: int) -> tuple[Path, pa.Table]:
-    """Write a set in a tokenizer's tokens, at most `most_tokens`, chosen by id; return the file and its table."""
+    """Write a set in a tokenizer's tokens, chosen by id; return the file and its table.
+
+    Each group has an equal part of `most_tokens`, so that one with many or long documents leaves room for the others;
+    a document longer than that part is passed over.
+    """
     order = np.argsort(shuffled(id_bits(_ids(one.table)), 0, "heldout-sample"), kind="stable")
     table = one.table.take(pa.array(order))
     texts = [text[:MOST_CHARACTERS] for text in table["text"].to_pylist()]
     tokens = list(encoded(tokenizer, texts))
     lengths = np.array([len(ids) for ids in tokens])
-    keep = np.flatnonzero((np.cumsum(lengths) <= most_tokens) & (lengths > 1))
+    groups = np.asarray(table["group"].to_pylist())
+    each = most_tokens // len(set(groups.tolist()))
+    kept: list[NDArray[np.int64]] = []
+    for group in sorted(set(groups.tolist())):
+        fitting = np.flatnonzero((groups == group) & (lengths > 1) & (lengths <= each))
+        kept.append(fitting[np.cumsum(lengths[fitting]) <= each])
+    keep = np.sort(np.concatenate(kept))
     if not len(keep):
-        raise RecipeError([f"held-out set {one.name}: no document of two tokens or more within {most_tokens:,} tokens"])
+        raise RecipeError(
+            [f"held-out set {one.name}: no document of two to {each:,} tokens, which is each group's part"]
+        )
     columns = {
         "id": table["id"].take(pa.array(keep)).cast(pa.string()),
         "group": table["group"].take(pa.array(keep)).cast(pa.string()),
@@ -96,7 +109,7 @@ def _common(runs: Sequence[Path]) -> HeldOutSet:
             [f"--heldout {COMMON}: of {sizes} held-out documents none is the same in all runs; raise heldout.fraction "
              "in the recipes, which need one seed, or name a file of texts"]
         )  # fmt: skip
-    return HeldOutSet(COMMON, common, {"only in one run": sum(table.num_rows for table in tables[:1]) - len(common)})
+    return HeldOutSet(COMMON, common, {"not in all runs": sum(table.num_rows - common.num_rows for table in tables)})
 
 
 def _texts(run: Path, stage: str) -> pa.Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,15 @@ def fit(shares: Array, losses: Array) -> MixingLaw:
     scale = max(3 * np.sqrt(starts[0][0] / n), 1e-9)
     tried = [
         least_squares(
-            residuals, start, jacobian, loss="huber", f_scale=scale, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=2000
+            residuals,
+            start,
+            cast(Any, jacobian),
+            loss="huber",
+            f_scale=scale,
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+            max_nfev=2000,
         )
         for _, start in starts[:3]
     ]

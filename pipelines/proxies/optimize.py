@@ -41,14 +41,10 @@ def optimize(
     proposed = shares_of(weights, supply)
     trained = bench.train([current, proposed], seeds)
     pairs = {"current": trained[: asked.seeds], "proposed": trained[asked.seeds :]}
-    confirmed = [
-        intervals.compare(
-            group,
-            *(np.stack([one.nats[name][rows] for one in pairs[arm]]) for arm in ("current", "proposed")),
-            bench.sizes[name][rows],
-        )
-        for group, (name, rows) in bench.rows.items()
-    ]
+    confirmed: list[intervals.Difference] = []
+    for group, (name, rows) in bench.rows.items():
+        a, b = (np.stack([one.nats[name][rows] for one in pairs[arm]]) for arm in ("current", "proposed"))
+        confirmed.append(intervals.compare(group, a, b, bench.sizes[name][rows]))
     targets = {arm: np.array([bench.target(one) for one in found]) for arm, found in pairs.items()}
     facts: dict[str, Any] = {
         "run": str(run),
@@ -61,6 +57,8 @@ def optimize(
             name: round(weights[name] * supply.tokens / int(have), 4)
             for name, have in zip(supply.names, supply.have, strict=True)
         },
+        # Of these there is no held-out text: whatever they are good for, nothing measures it.
+        "unjudged": [name for name in supply.names if name not in {one.rpartition("/")[2] for one in bench.groups}],
         "target": dict(zip(bench.groups, bench.importance.tolist(), strict=True)),
         "predicted": {"current": proposal.predicted_current, "proposed": proposal.predicted},
         "confirmed": {
@@ -119,9 +117,10 @@ def weights_yaml(facts: Mapping[str, Any], mix: StageMix) -> str:
     stage = {"tokens": mix.tokens, "weights": facts["weights"], "epochs": mix.model_dump(mode="json")["epochs"]}
     found = facts["confirmed"]["difference"]
     head = (
-        f"# {facts['method']}: {facts['proxies']} proxies of {facts['parameters']:,} parameters and {facts['tokens']:,}\n"
-        f"# tokens. Confirmed with {facts['seeds']} seeds: target loss {found['mean']:+.4f} bits a byte beside the\n"
-        f"# current weights (95 % {found['low']:+.4f} to {found['high']:+.4f}): {facts['verdict']}.\n"
+        f"# {facts['method']}: {facts['proxies']} proxies of {facts['parameters']:,} parameters and "
+        f"{facts['tokens']:,} tokens.\n"
+        f"# Confirmed with {facts['seeds']} seeds: target loss {found['mean']:+.4f} bits a byte beside the current "
+        f"weights\n# (95 % {found['low']:+.4f} to {found['high']:+.4f}): {facts['verdict']}.\n"
     )
     return head + yaml.safe_dump({"stages": {facts["stage"]: stage}}, sort_keys=False)
 
@@ -144,6 +143,8 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
         f"({one['over_seeds']['low']:+.4f} to {one['over_seeds']['high']:+.4f}): {one['verdict']}"
         for one in confirmed["sets"]
     ]
+    if facts["unjudged"]:
+        told.append(f"no held-out text is of {', '.join(facts['unjudged'])}: nothing measured speaks for it")
     if "rank_correlation" in facts:
         told.append(
             f"the regression ranks mixtures it has not seen with Spearman's ρ = {facts['rank_correlation']:.3f}, "

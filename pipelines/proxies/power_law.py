@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +78,8 @@ def fit(
         cost = float(tried[0].fun)
         for one in tried[:polish]:
             refined = least_squares(
-                lambda p: predicted(p)[0] - target, one.x, lambda p: predicted(p)[1], loss="huber", f_scale=delta,
-                xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000,
+                lambda p: predicted(p)[0] - target, one.x, cast(Any, lambda p: predicted(p)[1]), loss="huber",
+                f_scale=delta, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000,
             )  # fmt: skip
             found = objective(refined.x)[0]
             if found < cost:

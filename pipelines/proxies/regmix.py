@@ -19,7 +19,18 @@ SCALES = (0.1, 5.0)
 SIMULATED = 100_000
 TOP = 100
 FOLDS = 5
+ROUNDS = 1000
+TREES = {
+    "objective": "regression",
+    "learning_rate": 0.01,
+    "min_data_in_leaf": 5,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
 TRIES = 200
+APART = 0.01
 
 
 def mixtures(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
@@ -43,13 +54,28 @@ def mixtures(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
                 [f"of {TRIES * count} random mixtures only {len(found)} are within the epoch caps (largest shares: "
                  f"{least}); lower the stage's tokens or raise its epochs"]
             )  # fmt: skip
-        scale = np.exp(random.uniform(*np.log(SCALES), count))
+        scale = np.exp(random.uniform(np.log(SCALES[0]), np.log(SCALES[1]), count))
         concentration = np.maximum(scale[:, None] * supply.natural * len(supply.names), 1e-3)
         gamma = random.standard_gamma(concentration)
         total = gamma.sum(axis=1, keepdims=True)
         drawn = (gamma / np.where(total > 0, total, 1.0))[total[:, 0] > 0]
         found = np.concatenate([found, drawn[supply.feasible(drawn)]])
     return found[:count]
+
+
+def designs(supply: Supply, count: int, seed: int = 0) -> NDArray[np.float64]:
+    """Draw mixtures to train on: as `mixtures`, but none within APART of another in every share.
+
+    Small scales give one and the same corner again and again, and its second proxy would teach nothing. Where the
+    supply leaves no room for so many that differ, the rest are as they come.
+    """
+    drawn = mixtures(supply, 20 * count, seed)
+    kept: list[int] = []
+    for row in range(len(drawn)):
+        if len(kept) < count and (not kept or np.abs(drawn[kept] - drawn[row]).max(axis=1).min() > APART):
+            kept.append(row)
+    rest = [row for row in range(len(drawn)) if row not in set(kept)]
+    return drawn[sorted([*kept, *rest[: count - len(kept)]])]
 
 
 @dataclass(frozen=True)
@@ -82,23 +108,15 @@ def fit(shares: NDArray[np.float64], losses: NDArray[np.float64], seed: int = 0)
     models: list[Any] = []
     for number in range(FOLDS):
         held = fold == number
-        model = lightgbm.LGBMRegressor(
-            n_estimators=1000,
-            learning_rate=0.01,
-            min_child_samples=5,
-            random_state=seed,
-            n_jobs=1,
-            deterministic=True,
-            force_row_wise=True,
-            verbosity=-1,
-        )
-        model.fit(
-            shares[~held],
-            losses[~held],
-            eval_set=[(shares[held], losses[held])],
+        seen = lightgbm.Dataset(shares[~held], losses[~held])
+        model = lightgbm.train(
+            {**TREES, "seed": seed},
+            seen,
+            num_boost_round=ROUNDS,
+            valid_sets=[lightgbm.Dataset(shares[held], losses[held], reference=seen)],
             callbacks=[lightgbm.early_stopping(50, verbose=False)],
         )
-        out[held] = model.predict(shares[held])
+        out[held] = np.asarray(model.predict(shares[held]))
         models.append(model)
     found: Any = spearmanr(out, losses)
     return Regression(models, float(found.statistic), float(np.abs(out - losses).mean()))

@@ -77,10 +77,8 @@ def supply_of(run: Path, mix: StageMix) -> tuple[Supply, Finished]:
     tokenized = _step(run, "07-tokenize")
     listing = pa.concat_tables([read_table(path, ["id", "source", "count"]) for path in tokenized.parts("tokens")])
     listing = listing.filter(pc.invert(pc.is_in(listing["id"], value_set=heldout_ids(run))))
-    sums = dict(
-        zip(*(listing.group_by("source").aggregate([("count", "sum")])[one].to_pylist() for one in
-              ("source", "count_sum")), strict=True)
-    )  # fmt: skip
+    summed = listing.group_by("source").aggregate([("count", "sum")])
+    sums = dict(zip(summed["source"].to_pylist(), summed["count_sum"].to_pylist(), strict=True))
     names = tuple(mix.weights)
     empty = [name for name in names if not sums.get(name)]
     if empty:

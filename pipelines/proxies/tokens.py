@@ -76,8 +76,7 @@ def in_tokenizer(run: Path, stage: str, wanted: Path, out: Path) -> Path:
         borders = np.cumsum([0, *(phase["tokens"] for phase in manifest["phases"])])
         cuts = np.searchsorted(ends, borders, side="left") + (borders > 0)
         cuts[-1] = len(rows)
-        lengths = np.array([len(documents[row]) + 1 for row in rows], np.int64)
-        sums = np.add.reduceat(lengths, cuts[:-1]) if len(lengths) else lengths
+        sums = np.diff(np.cumsum([0, *(len(documents[row]) + 1 for row in rows)])[cuts])
         phases = [{**phase, "tokens": int(n)} for phase, n in zip(manifest["phases"], sums, strict=True)]
     return write(out, stage, [documents[row] for row in rows], order["id"], order["source"], wanted, phases)
 
