@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
-from kernels.segments import counts_of, range_sums
-from kernels.spaced import SpacedRanges, SpacedTokens, SpacedWords, spaced_ranges, spaced_tokens, spaced_words
+from kernels.segments import counts_of, range_sums, range_sums_where
+from kernels.spaced import SpacedTokens, spaced_tokens
 from kernels.strings import TextBatch
 from kernels.tokens import WORD, Tokens, tokens
 from kernels.words import Spelling, Words, folded_spelling, folded_words, token_spelling
@@ -37,6 +37,29 @@ class Batch:
         if group not in self._phrases:
             return count_occurrences(self.texts, starts, ends, finder((group,)))[:, 0]
         return self._occurrences[:, self._phrases.index(group)]
+
+    def occur_in(
+        self, groups: tuple[PhraseGroup, ...], offsets: NDArray[np.int64], ranges: tuple[NDArray[np.int64], ...]
+    ) -> NDArray[np.bool_]:
+        """Which ranges of bytes (their starts and ends: lines, words) hold a phrase of each group.
+
+        Args:
+            groups: the groups; no phrase of theirs may lie across two ranges.
+            offsets: the texts' ranges.
+            ranges: where they begin and end, rising.
+
+        Returns:
+            (ranges, groups). Only the ranges of texts that hold such a phrase at all are read.
+        """
+        starts, ends = ranges
+        found = np.zeros((len(starts), len(groups)), np.bool_)
+        some = np.zeros(len(self), np.bool_)
+        for group in groups:
+            some |= self.occurrences(group) > 0
+        if some.any():
+            rows = np.flatnonzero(np.repeat(some, np.diff(offsets)))
+            found[rows] = count_occurrences(self.texts, starts[rows], ends[rows], finder(groups)) > 0
+        return found
 
     @cached_property
     def _occurrences(self) -> NDArray[np.int64]:
@@ -74,6 +97,11 @@ class Batch:
         return counts_of(self.found.kinds, WORD, self.found.offsets)
 
     @cached_property
+    def word_chars(self) -> NDArray[np.int64]:
+        """Code points of the words of each text."""
+        return range_sums_where(self.spelling.chars, self.found.kinds, WORD, self.found.offsets)
+
+    @cached_property
     def lines(self) -> Lines:
         """Lines between newlines, one more than there are newlines."""
         return lines(self.texts, "newline")
@@ -81,14 +109,12 @@ class Batch:
     @cached_property
     def unicode_lines(self) -> Lines:
         """Lines between any of Unicode's line breaks, ``text.splitlines()``."""
-        return lines(
-            self.texts, "unicode", self.__dict__.get("lines")
-        )  # mostly the same ones, if they are read already
+        return lines(self.texts, "unicode", self.lines)  # mostly the same ones
 
     @cached_property
     def paragraphs(self) -> Lines:
         """Paragraphs between empty lines."""
-        return lines(self.texts, "paragraph")
+        return lines(self.texts, "paragraph", self.lines)
 
     @cached_property
     def newlines(self) -> NDArray[np.int64]:
@@ -101,19 +127,9 @@ class Batch:
         return sums(self.lines.chars, self.lines.offsets) + self.newlines
 
     @cached_property
-    def spaced_lines(self) -> SpacedWords:
-        """Words between white space of each of ``lines``."""
-        return spaced_words(self.texts, self.spaced_ranges, self.lines)
-
-    @cached_property
-    def spaced_ranges(self) -> SpacedRanges:
-        """Where the words between white space of each text are; cheaper than ``spaced`` where that is enough."""
-        return spaced_ranges(self.texts)
-
-    @cached_property
     def spaced(self) -> SpacedTokens:
         """Words between white space of each text."""
-        return spaced_tokens(self.texts, self.spaced_ranges)
+        return spaced_tokens(self.texts)
 
     @cached_property
     def line_characters(self) -> LineCharacters:

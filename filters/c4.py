@@ -19,29 +19,33 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.phrases import phrase_lines
+from kernels.occurrences import PhraseGroup
 from kernels.sentences import sentence_counts
-from kernels.spaced import spaced_words
+from kernels.spaced import longest_words, spaced_counts
 
 __all__ = ["FAMILY", "RULES"]
 
 _LONGEST_WORD: Final = 1000  # code points
 _FEWEST_WORDS: Final = 3  # in a line
 _POLICY: Final = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_PHRASES: Final = tuple(
+    PhraseGroup(phrases, fold=True) for phrases in (("lorem ipsum",), ("javascript",), ("{",), _POLICY)
+)
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     lines = batch.unicode_lines
     count = np.diff(lines.offsets)
-    spaced = spaced_words(batch.texts, batch.spaced_ranges, lines)
-    present = phrase_lines(batch.texts, lines, ["lorem ipsum", "javascript", "{", *_POLICY])
-    long_word = spaced.longest > _LONGEST_WORD
-    short = ~long_word & (spaced.counts < _FEWEST_WORDS)
+    present = batch.occur_in(_PHRASES, lines.offsets, (lines.starts, lines.ends))
+    long_word = np.zeros(len(lines.starts), np.bool_)
+    rows = np.flatnonzero(lines.ends - lines.starts > _LONGEST_WORD)  # a word has no more code points than bytes
+    long_word[rows] = longest_words(batch.texts, lines.starts[rows], lines.ends[rows]) > _LONGEST_WORD
+    short = ~long_word & (spaced_counts(batch.texts, lines.starts, lines.ends) < _FEWEST_WORDS)
     considered = ~long_word & ~short
     lorem_ipsum = considered & present[:, 0]
     javascript = considered & present[:, 1]
     curly_bracket = considered & ~javascript & present[:, 2]
-    policy = considered & ~javascript & present[:, 3:].any(axis=1)
+    policy = considered & ~javascript & present[:, 3]
     kept = considered & ~javascript & ~policy
     sentences = sentence_counts(batch.texts, batch.found, batch.spelling, lines)
 
@@ -73,6 +77,7 @@ FAMILY = Family(
         "policy_line_ratio": "share of lines struck out for a phrase of a cookie or privacy notice",
     },
     _measure,
+    phrases=_PHRASES,
 )
 
 RULES = (

@@ -30,7 +30,6 @@ from kernels.lines import inner_lines, repeated
 from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
-from kernels.segments import range_sums_where
 from kernels.spaced import spelling_hash
 from kernels.words import WORD
 
@@ -60,7 +59,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     by_paragraph = repeated(
         paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
     )
-    chars = range_sums_where(batch.spelling.chars, batch.found.kinds, WORD, batch.found.offsets)
+    chars = batch.word_chars
     found = runs(
         *(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars),
         *(list(_TOP), list(_DUPLICATE), batch.found.kinds, WORD),

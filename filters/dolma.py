@@ -30,10 +30,10 @@ from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
 from kernels.lines import repeated
 from kernels.ngrams import runs
-from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.occurrences import PhraseGroup
 from kernels.periods import longest_period
-from kernels.phrases import begins_with, ends_with
-from kernels.spaced import medians, spelling_hash
+from kernels.phrases import begins_with, ends_with, words_with
+from kernels.spaced import medians, spaced_counts, spelling_hash
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -43,7 +43,7 @@ _ENDS: Final = (".", "?", "!", '"')
 _PERIOD: Final = 13  # tokens
 
 
-_SYMBOLS: Final = (PhraseGroup(("#", "…")),)
+_SYMBOLS: Final = PhraseGroup(("#", "…"))
 _CURLY: Final = PhraseGroup(("{",), fold=True)
 _LOREM: Final = PhraseGroup(("lorem ipsum",), fold=True)
 _JAVASCRIPT: Final = PhraseGroup(("javascript",), fold=True)
@@ -62,7 +62,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens = batch.texts, batch.spaced
     count = np.diff(tokens.offsets)
     chars = sums(tokens.chars, tokens.offsets)
-    symbols = count_occurrences(texts, tokens.starts, tokens.ends, finder(_SYMBOLS))[:, 0] > 0
+    symbols = words_with(texts, tokens.offsets, tokens.ends, batch.occurrences(_SYMBOLS) > 0, ("#", "…"))
     found = runs(tokens.offsets, tokens.hashes, tokens.chars, list(_TOP), list(_DUPLICATE))
     # Lines between runs of newlines: the lines that are not empty, and an empty one at an end that is a newline.
     lines = batch.lines
@@ -76,7 +76,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
     return {
         "words": count,
         "median_word_length": medians(tokens.offsets, tokens.chars),
-        "symbol_ratio": ratio(sums(symbols, tokens.offsets), count),
+        "symbol_ratio": ratio(symbols, count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
         "stop_words": count_known(tokens.offsets, tokens.hashes, _stop_words()),
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_count),
@@ -99,7 +99,7 @@ def _c4(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
     count = np.diff(lines.offsets)
     unfinished = ~ends_with(texts, lines.inner_starts, lines.inner_ends, _ENDS)
-    few = batch.spaced_lines.counts < 3
+    few = spaced_counts(texts, lines.starts, lines.ends) < 3
     return {
         "curly_brackets": batch.occurrences(_CURLY),
         "lorem_ipsum": batch.occurrences(_LOREM),
@@ -137,7 +137,7 @@ FAMILY = Family(
         "short_line_ratio": "share of lines of fewer than 3 words",
     },
     _measure,
-    phrases=(_CURLY, _LOREM, _JAVASCRIPT, naughty_phrases()),
+    phrases=(_SYMBOLS, _CURLY, _LOREM, _JAVASCRIPT, naughty_phrases()),
 )
 
 RULES = (

@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ def rules(preset: str) -> list[Rule]:
     return list(found)
 
 
+@cache
 def _modules() -> list[str]:
+    # Looked for once a process: reading the folder takes as long as measuring a few pages.
     return sorted(module.name for module in pkgutil.iter_modules(filters.__path__))
 
 

@@ -20,8 +20,6 @@ from filters.rule import Rule
 from kernels.lines import repeated
 from kernels.ngrams import runs
 from kernels.phrases import begins_with, count_phrases, ends_with
-from kernels.segments import range_sums_where
-from kernels.tokens import WORD
 from kernels.vocabulary import distinct_known_words
 
 __all__ = ["FAMILY", "RULES", "STOP_WORDS"]
@@ -46,10 +44,9 @@ def _quality(batch: Batch) -> dict[str, NDArray[Any]]:
     signs = count_phrases(batch.texts, ["#", *_ELLIPSES])
     bullets = begins_with(batch.texts, lines.inner_starts, lines.inner_ends, _BULLETS)
     ellipses = ends_with(batch.texts, lines.inner_starts, lines.inner_ends, _ELLIPSES)
-    word_chars = range_sums_where(spelling.chars, words.kinds, WORD, words.offsets)
     return {
         "words": batch.word_counts,
-        "mean_word_length": ratio(word_chars, batch.word_counts),
+        "mean_word_length": ratio(batch.word_chars, batch.word_counts),
         "hash_ratio": ratio(signs[:, 0], batch.tokens),
         "ellipsis_ratio": ratio(signs[:, 1] + signs[:, 2], batch.tokens),
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_counts),

@@ -26,9 +26,9 @@ def _terminal_punctuation(batch: LineBatch) -> NDArray[np.bool_]:
 LINE_FAMILY = LineFamily(
     "line",
     {
-        "words": LineSignal("words between white space", lambda batch: batch.words.counts),
+        "words": LineSignal("words between white space", lambda batch: batch.words),
         "chars": LineSignal("code points", lambda batch: batch.lines.chars),
-        "longest_word": LineSignal("code points of the longest word", lambda batch: batch.words.longest),
+        "longest_word": LineSignal("code points of the longest word", lambda batch: batch.longest_words),
         "terminal_punctuation": LineSignal(
             "1 where it ends in . ? ! or a straight quotation mark, and not in ...", _terminal_punctuation
         ),

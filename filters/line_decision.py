@@ -74,7 +74,7 @@ def strike_lines(
                 failing &= np.repeat(rows_asked[rows], np.diff(offsets))
             dropped |= failing
             columns[dropped_by(rule)].append(sums(failing, offsets))
-        words = batch.words.counts
+        words = batch.words
         blank = batch.lines.inner_starts == batch.lines.inner_ends
         columns["lines.count"].append(np.diff(offsets))
         columns["lines.dropped"].append(sums(dropped, offsets))

@@ -21,7 +21,7 @@ from filters.rule import is_line_signal
 from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.phrases import phrase_lines
-from kernels.spaced import SpacedWords, spaced_ranges, spaced_words
+from kernels.spaced import longest_words, spaced_counts
 from kernels.strings import TextBatch
 
 __all__ = ["LineBatch", "LineFamily", "LineSignal", "line_families", "line_signals", "measure_lines"]
@@ -44,9 +44,14 @@ class LineBatch:
         return len(self.lines.starts)
 
     @cached_property
-    def words(self) -> SpacedWords:
+    def words(self) -> NDArray[np.int64]:
         """Words between white space in each line."""
-        return spaced_words(self.texts, spaced_ranges(self.texts), self.lines)
+        return spaced_counts(self.texts, self.lines.starts, self.lines.ends)
+
+    @cached_property
+    def longest_words(self) -> NDArray[np.int64]:
+        """Code points of the longest of them."""
+        return longest_words(self.texts, self.lines.starts, self.lines.ends)
 
     def phrases(self, phrases: tuple[str, ...]) -> NDArray[np.bool_]:
         """Which lines hold which phrase (see ``kernels.phrases.phrase_lines``), looked for once."""

@@ -24,7 +24,7 @@ from filters.family import Family
 from filters.rule import Rule
 from kernels.counters import counter_lines
 from kernels.lines import Lines
-from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
 from kernels.segments import counts_until
 from kernels.tokens import WORD, Tokens
@@ -39,7 +39,7 @@ _UPPERCASE: Final = 0.5
 _PATTERN_WORDS: Final = 10
 _BEGINS: Final = "sign-in"
 _ENDS: Final = "read more..."
-_ANYWHERE: Final = (PhraseGroup(("items in cart",), fold=True),)
+_ANYWHERE: Final = PhraseGroup(("items in cart",), fold=True)
 
 
 def words_of_lines(found: Tokens, lines: Lines) -> NDArray[np.int64]:
@@ -61,7 +61,7 @@ def _lines(batch: Batch) -> dict[str, NDArray[Any]]:
         * (
             begins_with(texts, starts, ends, [_BEGINS], fold=True) * 1
             + ends_with(texts, starts, ends, [_ENDS], fold=True) * 2
-            + count_occurrences(texts, starts, ends, finder(_ANYWHERE))[:, 0] * 3
+            + batch.occur_in((_ANYWHERE,), lines.offsets, (starts, ends))[:, 0] * 3
         ),
     }
 
@@ -100,6 +100,7 @@ FAMILY = Family(
         "removed_word_ratio": "share of words that striking out and cutting these lines takes",
     },
     _measure,
+    phrases=(_ANYWHERE,),
 )
 
 RULES = (

@@ -17,9 +17,11 @@ from kernels.strings import portions, text_batch
 __all__ = ["measure"]
 
 # Bytes of text that are measured together. It bounds the memory for tokens (about ten times the text), and cannot be
-# seen in the result. With this much the arrays of one portion are handed on to the next; more is given back to the
-# system between portions, and each page of it taken anew costs as much as reading the text.
-_PORTION: Final = 1 << 20
+# seen in the result. Of this much the arrays that several kernels read stay in the processor's own memory from one to
+# the next; less costs more for calling the kernels than it saves.
+_PORTION: Final = 1 << 19
+# A text beyond this shares nothing among families: each finds what it needs again, and lets go of it for the next.
+_LARGE: Final = 1 << 25
 
 
 def measure(
@@ -58,6 +60,8 @@ def measure(
     for portion in portions(texts, _PORTION):
         batch = Batch(portion, phrases)
         for one in wanted:
+            if portion.offsets[-1] - portion.offsets[0] > _LARGE:
+                batch = Batch(portion, phrases)
             for name, values in one.columns(batch).items():
                 columns[name].append(values)
     return pa.table({name: pa.array(np.concatenate(parts), pa.float64()) for name, parts in columns.items()})

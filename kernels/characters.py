@@ -233,6 +233,12 @@ def _misread(data, lead, at, end, stands_for) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _controls(data, block) -> Any:
+    mask = mask_between(data, block, 0, 8) | mask_equal(data, block, 11) | mask_between(data, block, 14, 31)
+    return mask | mask_equal(data, block, 127)
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _count_ascii(data, at, size, counts) -> Any:
     """Count up to 64 ASCII characters."""
     block = last_block(at, len(data))
@@ -242,8 +248,7 @@ def _count_ascii(data, at, size, counts) -> Any:
     lower = (mask_between(data, block, 97, 122) >> shift) & here
     digits = (mask_between(data, block, 48, 57) >> shift) & here
     spaces = mask_equal(data, block, 32) | mask_between(data, block, 9, 13) | mask_between(data, block, 28, 31)
-    controls = mask_between(data, block, 0, 8) | mask_equal(data, block, 11) | mask_between(data, block, 14, 31)
-    controls |= mask_equal(data, block, 127)
+    controls = _controls(data, block)
     counts[_UPPERS] += count_bits(upper)
     counts[_LETTERS] += count_bits(upper | lower)
     counts[_DIGITS] += count_bits(digits)
@@ -265,9 +270,46 @@ def _count(data, offsets, starts, ends, property_index, properties, kinds, stand
     quotes = np.zeros(256, np.bool_)  # the bytes of quotation marks, dashes, … and no-break space
     quotes[0x91:0x98] = True
     quotes[0x84] = quotes[0x85] = quotes[0x8B] = quotes[0x9B] = quotes[0xA0] = quotes[0xAB] = quotes[0xBB] = True
+    zero = np.uint64(0)
+    capitals = smalls = figures = blanks = controls = shouts = foreign = zero
+    base = np.int64(-64)  # where the block begins that these masks are of
     for i in range(texts):
         counts = found[i]
         for line in range(offsets[i], offsets[i + 1]):
+            # A line of ASCII alone is counted by the masks of the blocks that it lies in; most blocks hold several.
+            at = np.int64(starts[line])
+            end = np.int64(ends[line])
+            some_upper = some_lower = some_digits = some_spaces = some_controls = some_shouts = np.int64(0)
+            while at < end:
+                if not base <= at < base + 64:
+                    base = last_block(at, len(data))
+                    capitals = mask_between(data, base, 65, 90)
+                    smalls = mask_between(data, base, 97, 122)
+                    figures = mask_between(data, base, 48, 57)
+                    blanks = mask_equal(data, base, 32) | mask_between(data, base, 9, 13)
+                    blanks |= mask_between(data, base, 28, 31)
+                    controls = _controls(data, base)
+                    shouts = mask_equal(data, base, 33)
+                    foreign = mask_between(data, base, 0x80, 0xFF)
+                here = bits_below(end - base) & ~bits_below(at - base)
+                if foreign & here:
+                    break
+                some_upper += count_bits(capitals & here)
+                some_lower += count_bits(smalls & here)
+                some_digits += count_bits(figures & here)
+                some_spaces += count_bits(blanks & here)
+                some_controls += count_bits(controls & here)
+                some_shouts += count_bits(shouts & here)
+                at = base + 64
+            if at >= end:
+                counts[_UPPERS] += some_upper
+                counts[_LETTERS] += some_upper + some_lower
+                counts[_DIGITS] += some_digits
+                counts[_SPACES] += some_spaces
+                counts[_CONTROLS] += some_controls
+                counts[_EXCLAMATIONS] += some_shouts
+                upper[line], digits[line], spaces[line] = some_upper, some_digits, some_spaces
+                continue
             uppers_before, digits_before, spaces_before = counts[_UPPERS], counts[_DIGITS], counts[_SPACES]
             _count_range(
                 data, starts[line], ends[line], property_index, properties, kinds, stands_for, packed, sure_leads,

@@ -68,6 +68,8 @@ def _counters(data, starts, ends, words, bounds, property_index, properties) -> 
     found = np.zeros(len(starts), np.bool_)
     for i in range(len(starts)):
         end = ends[i]
+        if starts[i] >= end or 97 <= data[starts[i]] | 32 <= 122:  # most lines begin with a letter
+            continue
         at = _other_end(data, starts[i], end, property_index, properties)
         if at >= end or not 48 <= data[at] <= 57:
             continue

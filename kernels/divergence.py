@@ -23,7 +23,7 @@ from kernels.words import Words
 __all__ = ["BUCKETS", "Divergence", "bucket_counts", "divergence"]
 
 BUCKETS: Final = 1 << 15
-_KNOWN_BITS: Final = 13
+_KNOWN_BITS: Final = 15
 _KNOWN: Final = 1 << _KNOWN_BITS
 _FEW: Final = 16
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)

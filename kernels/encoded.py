@@ -14,6 +14,7 @@ Every byte above 0x7F counts as a letter here, and white space is ASCII's; other
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -52,6 +53,12 @@ class Encoded(NamedTuple):
 
 def encoded_data(batch: TextBatch) -> Encoded:
     """Find the three patterns in each text."""
+    return Encoded(*_encoded(at_least_a_block(batch.data), batch.offsets, _natures()))
+
+
+@cache
+def _natures() -> NDArray[np.uint8]:
+    """What each byte is to the patterns."""
     natures = np.zeros(256, np.uint8)
     for byte in b"0123456789abcdefABCDEF":
         natures[byte] |= _HEX
@@ -62,7 +69,8 @@ def encoded_data(batch: TextBatch) -> Encoded:
         if character.isspace():
             natures[byte] |= _SPACE
     natures[128:] |= _WORD
-    return Encoded(*_encoded(at_least_a_block(batch.data), batch.offsets, natures))
+    natures.flags.writeable = False
+    return natures
 
 
 @njit(cache=True, nogil=True, inline="always")

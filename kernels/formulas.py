@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, find_byte
 from kernels.strings import TextBatch
 
 __all__ = ["Formulas", "formulas"]
@@ -32,7 +33,7 @@ class Formulas(NamedTuple):
 
 def formulas(batch: TextBatch) -> Formulas:
     """Find the formulas of each text."""
-    return Formulas(*_formulas(batch.data, batch.offsets))
+    return Formulas(*_formulas(at_least_a_block(batch.data), batch.offsets))
 
 
 @njit(cache=True, nogil=True)
@@ -53,16 +54,14 @@ def _formulas(data, offsets) -> Any:
     for i in range(n):
         at = np.int64(offsets[i])
         end = np.int64(offsets[i + 1])
-        while at < end:
-            if data[at] != 36:
-                at += 1
-                continue
+        while True:
+            at = find_byte(data, at, end, 36)
+            if at >= end:
+                break
             # The places of the next dollar signs decide: $$…$$, or else $…$ (which may be the empty $$).
             double = at + 1 < end and data[at + 1] == 36
             inner = at + 2 if double else at + 1
-            stop = inner
-            while stop < end and data[stop] != 36:
-                stop += 1
+            stop = find_byte(data, inner, end, 36)
             if double and stop + 1 < end and data[stop + 1] == 36:
                 after = stop + 2
             elif double:

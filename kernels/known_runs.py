@@ -42,7 +42,7 @@ def known_runs(phrases: Sequence[str]) -> KnownRuns:
         if length:
             keys.add(int(_run_key(hashes, first, length)))
             begins[int(hashes[first]) & 0xFFFF] = True
-    return KnownRuns(_table(sorted(keys)), begins, int(lengths.max(initial=0)))
+    return KnownRuns(_table(sorted(keys), 4), begins, int(lengths.max(initial=0)))
 
 
 def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: KnownRuns) -> NDArray[np.int64]:
@@ -58,7 +58,8 @@ def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], kno
 
 def known_hashes(hashes: Sequence[int]) -> NDArray[np.uint64]:
     """Compile the hashes of single words for ``count_known``."""
-    return _table(sorted({hashed | 1 for hashed in hashes}))
+    # So large that a word which is not known falls on a free place nearly always: then no branch is hard to guess.
+    return _table(sorted({hashed | 1 for hashed in hashes}), 64)
 
 
 def count_known(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -66,9 +67,9 @@ def count_known(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: N
     return _count_single(offsets, hashes, known)
 
 
-def _table(keys: Sequence[int]) -> NDArray[np.uint64]:
+def _table(keys: Sequence[int], room: int) -> NDArray[np.uint64]:
     size = 64
-    while size < 4 * len(keys):
+    while size < room * len(keys):
         size *= 2
     table = np.zeros(size, np.uint64)
     for key in keys:
@@ -119,7 +120,14 @@ def _count_runs(offsets, hashes, table, begins, longest) -> Any:
 @njit(cache=True, nogil=True)
 def _count_single(offsets, hashes, table) -> Any:
     counts = np.zeros(len(offsets) - 1, np.int64)
+    mask = np.uint64(len(table) - 1)
     for i in range(len(offsets) - 1):
+        total = np.int64(0)
         for k in range(offsets[i], offsets[i + 1]):
-            counts[i] += _holds(table, hashes[k] | np.uint64(1))
+            key = hashes[k] | np.uint64(1)
+            entry = table[(key >> np.uint64(1)) & mask]
+            total += entry == key
+            if entry != key and entry != 0:
+                total += _holds(table, key)
+        counts[i] = total
     return counts

@@ -20,6 +20,7 @@ from kernels.blocks import (
     load_word,
     mask_between,
     mask_equal,
+    mask_pair,
 )
 from kernels.spaces import stripped
 from kernels.strings import TextBatch
@@ -78,7 +79,8 @@ def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = No
         rule: ``newline`` is ``text.split("\n")``: at least one line, the empty one. ``unicode`` is
             ``text.splitlines()``: every line break of Unicode, and none for an empty text. ``paragraph`` is
             ``re.split(r"\n{2,}", text.strip())``: at least one.
-        known: the same texts' lines by another rule; those that are lines here too are not read again.
+        known: the same texts' lines by the rule ``newline``, by which others are found sooner; those that are lines
+            here too are not read again.
 
     Raises:
         ValueError: no such rule.
@@ -86,9 +88,13 @@ def lines(batch: TextBatch, rule: LineRule = "newline", known: Lines | None = No
     if rule not in _RULES:
         raise ValueError(f"rule: found {rule!r}, expected one of {', '.join(_RULES)}")
     data, tables = at_least_a_block(batch.data), unicode_tables()
-    bounds, starts, ends = _lines(data, batch.offsets, _RULES[rule])
-    if known is None:
+    if known is None or rule == "newline":
+        bounds, starts, ends = _lines(data, batch.offsets, _RULES[rule])
         return Lines(bounds, starts, ends, *_read_lines(data, starts, ends, tables))
+    if rule == "unicode":
+        bounds, starts, ends = _unicode_lines(data, batch.offsets, known.offsets, known.starts, known.ends)
+    else:
+        bounds, starts, ends = _paragraphs(data, batch.offsets, known.offsets, known.ends)
     return Lines(bounds, starts, ends, *_read_new_lines(data, starts, ends, tables, known))
 
 
@@ -183,6 +189,96 @@ def _lines(data, offsets, rule) -> Any:
             starts[m] = start
             ends[m] = end
             m += 1
+        bounds[i + 1] = m
+    return bounds, starts[:m], ends[:m]
+
+
+@njit(cache=True, nogil=True)
+def _other_breaks(data, start, end) -> Any:
+    """How many bytes may begin a line break of Unicode that is no newline."""
+    found = 0
+    for base in range(start, end, 64):
+        at = last_block(base, len(data))
+        mask = (mask_between(data, at, 11, 13) | mask_between(data, at, 0x1C, 0x1E)) >> np.uint64(base - at)
+        # Where the block lies 64 bytes on, too few are left for a character of two bytes, or of three.
+        at = last_block(base, len(data) - 1)
+        if base - at < 64:
+            mask |= mask_pair(data, at, 0xC2, 1, 0x85, 0) >> np.uint64(base - at)
+        at = last_block(base, len(data) - 2)
+        if base - at < 64:
+            wide = mask_pair(data, at, 0xE2, 2, 0xA8, 0) | mask_pair(data, at, 0xE2, 2, 0xA9, 0)
+            mask |= wide >> np.uint64(base - at)
+        found += count_bits(mask & bits_below(end - base))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _unicode_lines(data, offsets, line_offsets, line_starts, line_ends) -> Any:
+    """Lines by any line break from those by newlines: most texts have no other break."""
+    n = len(offsets) - 1
+    others = np.empty(n, np.int64)
+    capacity = np.int64(len(line_starts))
+    for i in range(n):
+        others[i] = _other_breaks(data, offsets[i], offsets[i + 1])
+        capacity += others[i]
+    bounds = np.zeros(n + 1, np.int64)
+    starts = np.empty(capacity, np.int64)
+    ends = np.empty(capacity, np.int64)
+    m = 0
+    for i in range(n):
+        for line in range(line_offsets[i], line_offsets[i + 1]):
+            start = line_starts[line]
+            end = line_ends[line]
+            newline = line + 1 < line_offsets[i + 1]
+            if others[i]:
+                for base in range(start, end, 64):
+                    breaks = _may_break(data, base, _UNICODE) & bits_below(end - base)
+                    while breaks:
+                        at = base + first_bit(breaks)
+                        breaks &= breaks - np.uint64(1)
+                        # A carriage return before the newline belongs to it.
+                        length = 0 if at < start else _break_length(data, at, end, _UNICODE)
+                        if length == 0 or (newline and at + 1 == end and data[at] == 13):
+                            continue
+                        starts[m] = start
+                        ends[m] = at
+                        m += 1
+                        start = at + length
+                if newline and end > start and data[end - 1] == 13:
+                    end -= 1
+            if newline or start < end:  # splitlines() has no empty line after the last break
+                starts[m] = start
+                ends[m] = end
+                m += 1
+        bounds[i + 1] = m
+    return bounds, starts[:m], ends[:m]
+
+
+@njit(cache=True, nogil=True)
+def _paragraphs(data, offsets, line_offsets, line_ends) -> Any:
+    """Paragraphs from lines by newlines: two newlines in a row stand on either side of an empty line."""
+    n = len(offsets) - 1
+    bounds = np.zeros(n + 1, np.int64)
+    starts = np.empty(len(line_ends), np.int64)
+    ends = np.empty(len(line_ends), np.int64)
+    m = 0
+    for i in range(n):
+        start, end = stripped(data, offsets[i], offsets[i + 1])
+        line = line_offsets[i]
+        last = line_offsets[i + 1] - 1  # no newline stands behind it
+        while line < last and line_ends[line] < end:
+            first = line
+            while line + 1 < last and line_ends[line + 1] == line_ends[line] + 1:
+                line += 1
+            if line > first and line_ends[first] >= start:
+                starts[m] = start
+                ends[m] = line_ends[first]
+                m += 1
+                start = line_ends[line] + 1
+            line += 1
+        starts[m] = start
+        ends[m] = end
+        m += 1
         bounds[i + 1] = m
     return bounds, starts[:m], ends[:m]
 

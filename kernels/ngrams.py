@@ -25,6 +25,7 @@ __all__ = ["Runs", "ngram_hashes", "runs"]
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
 _FULL: Final = np.uint8(255)
+_MOST_BITS: Final = 26  # 64 MiB: in a text that has more tokens than this keeps apart, more runs are looked at
 
 
 class Runs(NamedTuple):
@@ -125,7 +126,7 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
 def _bits_for(candidates) -> Any:
     """How many marks keep most runs apart: 2 to this power."""
     bits = 6
-    while (1 << bits) < 8 * candidates:
+    while (1 << bits) < 8 * candidates and bits < _MOST_BITS:
         bits += 1
     return bits
 

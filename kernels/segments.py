@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, bits_below, count_bits, last_block, mask_equal
+
 __all__ = ["counts_of", "counts_until", "range_sums", "range_sums_where"]
 
 
@@ -30,7 +32,7 @@ def range_sums_where(
 
 def counts_of(kinds: NDArray[np.uint8], kind: int, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many from each offset to the next are of one kind."""
-    return _counts_of(np.ascontiguousarray(kinds), kind, offsets)
+    return _counts_of(at_least_a_block(np.ascontiguousarray(kinds)), kind, offsets)
 
 
 def counts_until(
@@ -80,7 +82,9 @@ def _counts_of(kinds, kind, offsets) -> Any:
     found = np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(found)):
         total = np.int64(0)
-        for k in range(offsets[i], offsets[i + 1]):
-            total += kinds[k] == kind
+        for base in range(offsets[i], offsets[i + 1], 64):
+            at = last_block(base, len(kinds))
+            mask = mask_equal(kinds, at, np.uint8(kind)) >> np.uint64(base - at)
+            total += count_bits(mask & bits_below(offsets[i + 1] - base))
         found[i] = total
     return found

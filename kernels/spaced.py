@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.blocks import at_least_a_block, bits_below, first_bit, load_word
+from kernels.blocks import at_least_a_block, bits_below, count_bits, first_bit, load_word
 from kernels.characters import decoded
-from kernels.lines import Lines, characters_between
+from kernels.lines import characters_between
 from kernels.spaces import space_mask
 from kernels.strings import TextBatch
 from kernels.unicode import ALPHA, BLOCK, SHIFT, unicode_tables
@@ -22,11 +22,11 @@ from kernels.words import case_folded, mix_end, mix_step
 __all__ = [
     "SpacedRanges",
     "SpacedTokens",
-    "SpacedWords",
+    "longest_words",
     "medians",
+    "spaced_counts",
     "spaced_ranges",
     "spaced_tokens",
-    "spaced_words",
     "spelling_hash",
 ]
 
@@ -59,40 +59,27 @@ class SpacedTokens(NamedTuple):
     alphabetic: NDArray[np.bool_]  # holds a letter (str.isalpha)
 
 
-class SpacedWords(NamedTuple):
-    """What ``str.split()`` says of each line."""
-
-    counts: NDArray[np.int64]  # words
-    longest: NDArray[np.int64]  # code points of the longest
-
-
 def spaced_ranges(batch: TextBatch) -> SpacedRanges:
     """Split every text of the batch at white space (str.isspace)."""
     return SpacedRanges(*_ranges(at_least_a_block(batch.data), batch.offsets))
 
 
-def spaced_tokens(batch: TextBatch, ranges: SpacedRanges | None = None) -> SpacedTokens:
-    """Split every text of the batch at white space, and read the words.
-
-    Args:
-        batch: the texts.
-        ranges: where their words are, if that is known already.
-    """
-    found = spaced_ranges(batch) if ranges is None else ranges
+def spaced_tokens(batch: TextBatch) -> SpacedTokens:
+    """Split every text of the batch at white space, and read the words."""
+    found = spaced_ranges(batch)
     tables = unicode_tables()
     read = _read(at_least_a_block(batch.data), found.starts, found.ends, tables.property_index, tables.properties)
     return SpacedTokens(*found, *read)
 
 
-def spaced_words(batch: TextBatch, ranges: SpacedRanges, lines: Lines) -> SpacedWords:
-    """Words between white space in each line.
+def spaced_counts(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many words stand between white space in each range of bytes."""
+    return _counts(at_least_a_block(batch.data), starts, ends)
 
-    Args:
-        batch: the texts.
-        ranges: their words.
-        lines: their lines; no word lies across two, for line breaks are white space.
-    """
-    return SpacedWords(*_words_of_lines(at_least_a_block(batch.data), ranges.starts, ranges.ends, lines.ends))
+
+def longest_words(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Code points of the longest word between white space in each range of bytes; 0 where there is none."""
+    return _longest(at_least_a_block(batch.data), starts, ends)
 
 
 def spelling_hash(word: str) -> int:
@@ -185,12 +172,25 @@ def _read(data, starts, ends, property_index, properties) -> Any:
     folded = np.empty(m, np.uint64)
     chars = np.empty(m, np.int64)
     alphabetic = np.empty(m, np.bool_)
+    others = np.empty(m, np.int32)  # the words beyond ASCII
+    left = np.uint64(0)
     limit = len(data) - 8
     for k in range(m):
         at = starts[k]
         size = ends[k] - at
         chars[k] = size
-        state = other = mix_step(_SEED, size)
+        state = mix_step(_SEED, size)
+        others[left] = k
+        if size <= 8 and at <= limit:  # most words
+            word = load_word(data, at) & (_ALL >> np.uint64(64 - 8 * size))
+            lower = (word | _CASES) & _LOWS
+            letters = (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
+            hashes[k] = mix_end(mix_step(state, word))
+            folded[k] = mix_end(mix_step(state, case_folded(word)))
+            alphabetic[k] = letters & _TOPS != 0
+            left += np.uint64(word & _TOPS != 0)
+            continue
+        other = state
         letters = high = np.uint64(0)
         while True:
             if at <= limit:
@@ -211,28 +211,62 @@ def _read(data, starts, ends, property_index, properties) -> Any:
         hashes[k] = mix_end(state)
         folded[k] = mix_end(other)
         alphabetic[k] = letters & _TOPS != 0
-        if high & _TOPS:
-            count, letter = _decoded_word(data, starts[k], ends[k], property_index, properties)
-            chars[k] = count
-            alphabetic[k] |= letter
+        left += np.uint64(high & _TOPS != 0)
+    for number in range(left):
+        k = others[number]
+        count, letter = _decoded_word(data, starts[k], ends[k], property_index, properties)
+        chars[k] = count
+        alphabetic[k] |= letter
     return hashes, folded, chars, alphabetic
 
 
 @njit(cache=True, nogil=True)
-def _words_of_lines(data, starts, ends, line_ends) -> Any:
-    counts = np.zeros(len(line_ends), np.int64)
-    longest = np.zeros(len(line_ends), np.int64)
-    word = 0
-    for k in range(len(line_ends)):
-        first = word
+def _counts(data, starts, ends) -> Any:
+    counts = np.zeros(len(starts), np.int64)
+    one = np.uint64(1)
+    for k in range(len(starts)):
+        begin = reach = starts[k]
+        end = ends[k]
+        outside = one
+        found = np.int64(0)
+        for base in range(begin, end, 64):
+            here = bits_below(end - base)
+            space, reach = space_mask(data, base, end, reach, here)
+            gap = space | ~here
+            found += count_bits(~gap & ((gap << one) | outside))
+            outside = gap >> np.uint64(63)
+        counts[k] = found
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _longest(data, starts, ends) -> Any:
+    longest = np.zeros(len(starts), np.int64)
+    one = np.uint64(1)
+    for k in range(len(starts)):
+        begin = reach = word = starts[k]
+        end = ends[k]
+        inside = np.uint64(0)
         most = np.int64(0)
-        while word < len(starts) and starts[word] < line_ends[k]:
-            if ends[word] - starts[word] > most:  # never more code points than bytes
-                most = max(most, characters_between(data, starts[word], ends[word]))
-            word += 1
-        counts[k] = word - first
+        for base in range(begin, end, 64):
+            here = bits_below(end - base)
+            space, reach = space_mask(data, base, end, reach, here)
+            letters = here & ~space
+            borders = letters ^ ((letters << one) | inside)
+            within = inside != 0
+            inside = letters >> np.uint64(63)
+            while borders:
+                at = base + first_bit(borders)
+                borders &= borders - one
+                if not within:
+                    word = at
+                elif at - word > most:  # never more code points than bytes
+                    most = max(most, characters_between(data, word, at))
+                within = not within
+        if inside and end - word > most:
+            most = max(most, characters_between(data, word, end))
         longest[k] = most
-    return counts, longest
+    return longest
 
 
 @njit(cache=True, nogil=True)

@@ -245,21 +245,16 @@ def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabet
         nature = natures[byte]
         alphabetic[k] = nature & _IS_LETTER != 0
         terminal[k] = nature & _IS_TERMINAL != 0 and (byte != 46 or stop_at - start == 1)
-        if nature & _IS_WORD:
-            kinds[k] = WORD
-            if nature & _IS_DIGIT:
-                for place in range(start + 1, stop_at):
-                    alphabetic[k] |= natures[data[place]] & _IS_LETTER != 0
-        elif nature & _IS_SIGN or (
-            byte == 45
-            and (
-                (start > begin and natures[data[start - 1]] & _IS_DIGIT != 0)
-                or (stop_at < end and natures[data[stop_at]] & _IS_DIGIT != 0)
-            )
+        # No branch on what the token is, which nothing foretells: WORD, PUNCTUATION and SYMBOL are 0, 1 and 2.
+        kinds[k] = np.uint8(nature & _IS_WORD == 0) + np.uint8(nature & _IS_SIGN != 0)
+        if nature & _IS_DIGIT:
+            for place in range(start + 1, stop_at):
+                alphabetic[k] |= natures[data[place]] & _IS_LETTER != 0
+        elif byte == 45 and (
+            (start > begin and natures[data[start - 1]] & _IS_DIGIT != 0)
+            or (stop_at < end and natures[data[stop_at]] & _IS_DIGIT != 0)
         ):
             kinds[k] = SYMBOL
-        else:
-            kinds[k] = PUNCTUATION
     return first
 
 

@@ -94,6 +94,10 @@ _FROM_CAPITAL_A: Final = np.uint64(0x3F3F3F3F3F3F3F3F)  # lifts what is at least
 _BEYOND_CAPITAL_Z: Final = np.uint64(0x2525252525252525)  # lifts what is beyond "Z" to 128
 
 
+_KNOWN: Final = 1 << 12
+_KNOWN_SHIFT: Final = np.uint64(64 - 12)
+
+
 class Words(NamedTuple):
     """The tokens of ``n`` texts in order: those of text ``i`` have the numbers ``offsets[i]`` to ``offsets[i + 1]``."""
 
@@ -246,34 +250,55 @@ def _hash_of_token(data, start, end) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
-    hashes = np.empty(len(starts), np.uint64)
-    ascii_table = ascii_units(tables)
+def _folded_ascii(data, starts, ends, spelled, hashes, others) -> Any:
+    """Hash the tokens of ASCII alone; the numbers of the others, in ``others``, and how many they are."""
     limit = len(data) - 8
-    units = np.empty(64, np.uint32)
-    folded = np.zeros(4 * 64 + 8, np.uint8)
+    left = np.uint64(0)
     for k in range(len(starts)):
-        changed = high = np.uint64(0)
         at = starts[k]
         size = ends[k] - at
-        while True:
-            word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
-            if size < 8:
-                word &= _ALL >> np.uint64(64 - 8 * size)
-            changed |= word ^ case_folded(word)
+        if size <= 8 and at <= limit:  # most tokens: hashing them again costs less than guessing the case
+            word = load_word(data, at) & (_ALL >> np.uint64(64 - 8 * size))
+            hashes[k] = mix_end(mix_step(FIRST_STATE, case_folded(word)))
+            others[left] = k
+            left += np.uint64(word & _TOPS != 0)
+            continue
+        state = FIRST_STATE
+        high = np.uint64(0)
+        while size > 8:
+            word = load_word(data, at)
+            state = mix_step(state, case_folded(word))
             high |= word
-            if size <= 8:
-                break
             at += 8
             size -= 8
-        hashes[k] = spelled[k]
-        if changed | (high & _TOPS) == 0:
+        word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
+        word &= _ALL >> np.uint64(64 - 8 * size)
+        state = mix_step(state, case_folded(word))
+        high |= word
+        hashes[k] = mix_end(state)
+        others[left] = k
+        left += np.uint64(high & _TOPS != 0)
+    return np.int64(left)
+
+
+@njit(cache=True, nogil=True)
+def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
+    hashes = np.empty(len(starts), np.uint64)
+    others = np.empty(len(starts), np.int32)
+    ascii_table = ascii_units(tables)
+    units = np.empty(64, np.uint32)
+    folded = np.zeros(4 * 64 + 8, np.uint8)
+    # The token that was last seen with these bits of its hash, and what it is folded: the same few come again.
+    seen = np.zeros(_KNOWN, np.uint64)
+    known = np.zeros(_KNOWN, np.uint64)
+    for number in range(_folded_ascii(data, starts, ends, spelled, hashes, others)):
+        k = others[number]
+        slot = spelled[k] >> _KNOWN_SHIFT
+        if seen[slot] == spelled[k]:
+            hashes[k] = known[slot]
             continue
         start = starts[k]
         size = ends[k] - start
-        if high & _TOPS == 0 and size <= 8:
-            hashes[k] = mix_end(mix_step(FIRST_STATE, case_folded(word)))
-            continue
         if size > len(units):
             units = np.empty(size, np.uint32)
             folded = np.zeros(4 * size + 8, np.uint8)
@@ -281,8 +306,9 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
         same = length == size
         for place in range(min(length, size)):
             same &= folded[place] == data[start + place]
-        if not same:
-            hashes[k] = _hash_of_token(folded, 0, length)
+        hashes[k] = spelled[k] if same else _hash_of_token(folded, 0, length)
+        seen[slot] = spelled[k]
+        known[slot] = hashes[k]
     return hashes
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels.lines import LineRule, lines
-from kernels.phrases import count_phrases, phrase_lines
-from kernels.spaced import spaced_ranges, spaced_words
+from kernels.phrases import count_phrases, phrase_lines, words_with
+from kernels.spaced import longest_words, spaced_counts, spaced_ranges
 from kernels.strings import TextBatch, text_batch
 from kernels.tokens import tokens, tokens_of_units
 from kernels.unicode import decode_text, unicode_tables
@@ -92,9 +92,10 @@ def test_lines_and_their_words(texts: list[str]) -> None:
         assert all(alike[hash_] == line for hash_, line in zip(found.hashes.tolist(), shown, strict=True))
         for column, other in zip(lines(batch, rule, newline), found, strict=True):
             assert column.tolist() == other.tolist()
-        spaced = spaced_words(batch, spaced_ranges(batch), found)
-        assert spaced.counts.tolist() == [len(line.split()) for line in shown]
-        assert spaced.longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
+        counts = spaced_counts(batch, found.starts, found.ends)
+        assert counts.tolist() == [len(line.split()) for line in shown]
+        longest = longest_words(batch, found.starts, found.ends)
+        assert longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
 
 
 @settings(max_examples=150, deadline=None)
@@ -103,6 +104,11 @@ def test_phrases(texts: list[str]) -> None:
     batch = exact_batch(texts)
     phrases = ["#", "...", "…", "lorem ipsum", "the", "{"]
     assert count_phrases(batch, phrases).tolist() == [[text.count(phrase) for phrase in phrases] for text in texts]
+    words = spaced_ranges(batch)
+    signs = count_phrases(batch, ["#", "…"]).any(axis=1)
+    assert words_with(batch, words.offsets, words.ends, signs, ("#", "…")).tolist() == [
+        sum("#" in word or "…" in word for word in text.split()) for text in texts
+    ]
     found = lines(batch, "unicode")
     held = [[phrase in ascii_lower(line) for phrase in phrases] for text in texts for line in text.splitlines()]
     assert phrase_lines(batch, found, phrases).tolist() == held
@@ -115,9 +121,11 @@ def ascii_lower(line: str) -> str:
 @pytest.mark.parametrize("before", [*range(70), 126, 127, 128, 129, 191, 192])
 def test_what_ends_a_buffer_is_seen(before: int) -> None:
     batch = exact_batch(["x" * before + "#"])
+    batch_ends = (batch.offsets[:-1], batch.offsets[1:])
     assert count_phrases(batch, ["#"]).tolist() == [[1]]
     assert tokens(batch).ends.tolist() == ([before, before + 1] if before else [1])
-    assert spaced_words(batch, spaced_ranges(batch), lines(batch)).longest.tolist() == [before + 1]
+    assert longest_words(batch, *batch_ends).tolist() == [before + 1]
+    assert spaced_counts(batch, *batch_ends).tolist() == [1]
 
 
 @settings(max_examples=100, deadline=None)

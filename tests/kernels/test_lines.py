@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kernels.lines import LineRule, inner_lines, lines, repeated
-from kernels.spaced import spaced_ranges, spaced_words
+from kernels.spaced import longest_words, spaced_counts
 from kernels.strings import text_batch
 
 SPLIT: dict[LineRule, Callable[[str], list[str]]] = {
@@ -43,9 +43,13 @@ def test_lines_are_pythons(rule: LineRule, texts: list[str]) -> None:
     ]
     assert found.chars.tolist() == [len(line) for line in shown]
     assert found.terminal.tolist() == [line.endswith((".", "。")) for line in shown]
-    spaced = spaced_words(batch, spaced_ranges(batch), found)
-    assert spaced.counts.tolist() == [len(line.split()) for line in shown]
-    assert spaced.longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
+    assert spaced_counts(batch, found.starts, found.ends).tolist() == [len(line.split()) for line in shown]
+    longest = longest_words(batch, found.starts, found.ends)
+    assert longest.tolist() == [max(map(len, line.split()), default=0) for line in shown]
+    if rule != "newline":
+        by_newlines = lines(batch, rule, lines(batch))
+        for one, other in zip(found, by_newlines, strict=True):
+            assert one.tolist() == other.tolist()
     for i, one in enumerate(shown):
         for j, other in enumerate(shown):
             assert (found.hashes[i] == found.hashes[j]) == (one == other)

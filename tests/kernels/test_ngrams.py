@@ -39,10 +39,9 @@ def duplicate(tokens: list[str], n: int) -> int:
 )
 def test_runs_by_definition(texts: list[list[str]], sizes: tuple[list[int], list[int]], kind: int | None) -> None:
     tokens = spaced_tokens(text_batch(pa.array([" ".join(text) for text in texts], pa.string())))
-    kinds = (tokens.chars > 1).astype(np.uint8)
-    which = () if kind is None else (kinds, kind)
-    found = runs(tokens.offsets, tokens.hashes, tokens.chars, *sizes, *which)
-    counted = runs(tokens.offsets, tokens.hashes, None, *sizes, *which)
+    kinds = None if kind is None else (tokens.chars > 1).astype(np.uint8)
+    found = runs(tokens.offsets, tokens.hashes, tokens.chars, *sizes, kinds, kind or 0)
+    counted = runs(tokens.offsets, tokens.hashes, None, *sizes, kinds, kind or 0)
     if kind is not None:
         texts = [[word for word in text if (len(word) > 1) == kind] for text in texts]
     assert found.later.tolist() == [[duplicate(text, n) for n in sizes[1]] for text in texts]
