@@ -232,6 +232,7 @@ def _prose(data: Path) -> Iterator[_Row]:
         ("literature", "books/the-adventures-of-sherlock-holmes.jsonl.gz", _xhtml, 1000),
         ("literature", "books/pride-and-prejudice.jsonl.gz", _xhtml, 500),
         ("code", "code/thealgorithms_python_a.jsonl.gz", _texts, 1500),
+        ("code", "code/thealgorithms_python_a.jsonl.gz", _signatures, 1500),
         ("mathematics", "math/hott_book_tex.jsonl.gz", _texts, 500),
         ("documentation", "sites/sqlite3_doc.tar.xz", _pages, 1000),
         ("documentation", "sites/sympy_doc_math.tar.xz", _pages, 1500),
@@ -261,6 +262,14 @@ def _texts(path: Path) -> Iterable[str]:
 
 def _xhtml(path: Path) -> Iterable[str]:
     return [html.unescape(re.sub(r"<[^>]+>", "", row["xhtml"])) for row in _rows(path)]
+
+
+def _signatures(path: Path) -> Iterable[str]:
+    """Methods as documentation lists them: a line each, eight to a text."""
+    for text in _texts(path):
+        lines = re.findall(r"def (\w+\(self[^)]*\))", text)
+        for k in range(0, len(lines), 8):
+            yield "\n".join(lines[k : k + 8])
 
 
 def _pages(path: Path) -> Iterable[str]:
