@@ -147,7 +147,7 @@ class Filters(Part):
     """Which signals are measured and which rules decide on them.
 
     `references` are files that families go by: a language model for `perplexity`, counts of a corpus for `llama3`, a
-    model's card for `quality`.
+    model's card for `quality`, an encoder's card for `safety`.
     `language_model` is the fastText file that says which language a text is in (GlotLID, OpenLID); lid.176 where null.
     `redact` names the personal data that is replaced in every text that is kept, each kind by its placeholder
     (`<EMAIL_ADDRESS>`) or the one in `placeholders`; with `numbered`, equal values of a document by equal numbers

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 import filters
-from benchmarks.safety.groups import is_dialect, pages
+from benchmarks.safety.groups import is_dialect, pages, python_docs
 from filters import safety
 from filters.safety.examples import examples
-from filters.safety.train import calibration_error, figures, held_out, with_classifier
+from filters.safety.thresholds import calibration_error, figures
+from filters.safety.train import held_out, with_classifier
 
 TURNS = 5
 
@@ -126,7 +127,7 @@ def main() -> int:
         print("POMONA_DATA is not set: it names the folder of evaluation data that this measures on", file=sys.stderr)
         return 2
     data = Path(folder)
-    clean = {**pages(data), "BBQ religion": bbq(data)}
+    clean = {**pages(data), "Python's documentation": python_docs(), "BBQ religion": bbq(data)}
     held, sets = ({}, {}) if arguments.pages else categories(data)
     result = {
         "held out": held,

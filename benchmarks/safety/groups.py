@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import pydoc
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 from pipelines.extract import extract_html
 
@@ -60,6 +64,29 @@ def pages(data: Path) -> dict[str, list[str]]:
             chosen = frozenset(wanted.split())
             if sum(word in chosen for word in words) >= least:
                 found[name].append(text)
+    return found
+
+
+MODULES = """
+    abc argparse array ast asynchat asyncio asyncore base64 bisect builtins calendar cmath collections
+    collections.abc concurrent.futures contextlib copy csv ctypes dataclasses datetime decimal difflib dis email
+    enum fileinput fractions ftplib functools gc glob gzip hashlib heapq hmac html http.client imaplib importlib
+    inspect io ipaddress itertools json locale logging lzma mailbox marshal math mimetypes multiprocessing numbers
+    operator os pathlib pickle platform plistlib poplib posix pprint pwd pydoc queue random re sched secrets select
+    selectors shelve shlex shutil signal smtplib socket socketserver sqlite3 ssl statistics string struct subprocess
+    tarfile tempfile textwrap threading time timeit tokenize traceback types typing unittest urllib.parse
+    urllib.request uuid warnings wave weakref xml.dom xml.etree.ElementTree xmlrpc.client zipfile zipimport zoneinfo
+    _collections_abc _compression _io _py_abc _pyio _weakrefset
+""".split()  # noqa: SIM905
+
+
+def python_docs() -> list[str]:
+    """The documentation that Python has of its own modules; the models have seen others' (SymPy's, SQLite's)."""
+    found: list[str] = []
+    for name in MODULES:
+        with suppress(ImportError), catch_warnings():  # some are of older versions
+            simplefilter("ignore")
+            found.append(pydoc.render_doc(import_module(name), renderer=pydoc.plaintext))  # type: ignore[attr-defined]
     return found
 
 

@@ -2,8 +2,8 @@
 
 A label is 1, 0, or -1 where a set says nothing of a category: what one set calls neither hate nor rudeness is 0
 throughout, but a tweet that it calls rude may be many things that it was not asked about. Ordinary prose, questions
-and answers, and short sentences in 204 languages stand for the web; all their labels are 0. No page of ``html_gold``
-is among them: on those the false positives are counted.
+and answers, program code and its documentation ("self" harms nobody there), and short sentences in 204 languages stand
+for the web; all their labels are 0. No page of ``html_gold`` is among them: on those the false positives are counted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gzip
 import html
 import json
 import re
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -42,6 +43,10 @@ FILES: Final = {
     "books/the-adventures-of-sherlock-holmes.jsonl.gz": "public domain",
     "books/pride-and-prejudice.jsonl.gz": "public domain",
     "langid/flores200_dev_first300.jsonl.gz": "CC-BY-SA-4.0",
+    "code/thealgorithms_python_a.jsonl.gz": "MIT",
+    "math/hott_book_tex.jsonl.gz": "CC-BY-SA-3.0",
+    "sites/sqlite3_doc.tar.xz": "public domain",
+    "sites/sympy_doc_math.tar.xz": "BSD-3-Clause",
 }
 """What is read, and its licence."""
 
@@ -226,6 +231,11 @@ def _prose(data: Path) -> Iterator[_Row]:
         ("literature", "text/nltk_shakespeare.jsonl.gz", _texts, 500),
         ("literature", "books/the-adventures-of-sherlock-holmes.jsonl.gz", _xhtml, 1000),
         ("literature", "books/pride-and-prejudice.jsonl.gz", _xhtml, 500),
+        ("code", "code/thealgorithms_python_a.jsonl.gz", _texts, 1500),
+        ("code", "code/thealgorithms_python_a.jsonl.gz", _signatures, 1500),
+        ("mathematics", "math/hott_book_tex.jsonl.gz", _texts, 500),
+        ("documentation", "sites/sqlite3_doc.tar.xz", _pages, 1000),
+        ("documentation", "sites/sympy_doc_math.tar.xz", _pages, 1500),
     )
     for name, file, read, most in sources:
         parts = [(number, part) for number, text in enumerate(read(data / file)) for part in _parts(text)]
@@ -252,6 +262,27 @@ def _texts(path: Path) -> Iterable[str]:
 
 def _xhtml(path: Path) -> Iterable[str]:
     return [html.unescape(re.sub(r"<[^>]+>", "", row["xhtml"])) for row in _rows(path)]
+
+
+def _signatures(path: Path) -> Iterable[str]:
+    """Methods as documentation lists them: a line each, eight to a text."""
+    for text in _texts(path):
+        lines = re.findall(r"def (\w+\(self[^)]*\))", text)
+        for k in range(0, len(lines), 8):
+            yield "\n".join(lines[k : k + 8])
+
+
+def _pages(path: Path) -> Iterable[str]:
+    """The text of the pages of an archive, roughly: without scripts, styles and tags."""
+    found: list[str] = []
+    with tarfile.open(path) as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.name.endswith(".html") else None
+            if stream is not None:
+                page = stream.read().decode("utf-8", "replace")
+                page = re.sub(r"(?is)<(script|style|head)\b.*?</\1>", " ", page)
+                found.append(html.unescape(re.sub(r"<[^>]+>", " ", page)))
+    return found
 
 
 def _parts(text: str) -> Iterator[str]:

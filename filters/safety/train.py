@@ -6,8 +6,8 @@ The model that is written is fitted on all.
 
 A probability is calibrated for these texts, of which few are bad; the flag is raised at the probability with the best
 F1 among those at which at most three in a thousand clean texts are flagged and, for hate, three in a hundred of the
-rude ones, and the score is the logistic moved so that this point is 0.5 (other prior odds, the same order). The card
-says which probability that was.
+rude ones, for illegal activities one in twenty of the prompts that only sound so, and the score is the logistic moved
+so that this point is 0.5 (other prior odds, the same order). The card says which probability that was.
 """
 
 from __future__ import annotations
@@ -27,24 +27,18 @@ from numpy.typing import NDArray
 
 from filters.batch import Batch
 from filters.safety.examples import FILES, FOLDS, Examples, examples
-from filters.safety.fit import area_under_curve, fit, logistic, platt, quantised
+from filters.safety.fit import fit, logistic, quantised
 from filters.safety.model import PASSAGE, read_words, text_margins
 from filters.safety.taxonomy import categories, taxonomy
+from filters.safety.thresholds import calibration_error, contrast, figures, line
 from kernels.linear_texts import LinearTexts, features
 from kernels.sentence_spans import passages, sentence_spans
 from kernels.strings import text_batch
 
-__all__ = ["calibration_error", "figures", "held_out", "main", "trained", "with_classifier"]
+__all__ = ["held_out", "main", "trained", "with_classifier"]
 
 BUCKETS: Final = 1 << 16
 SEED: Final = 1
-
-CLEAN_FLAGGED: Final = 0.003
-"""Share of the clean texts that a category may flag."""
-RUDE_FLAGGED: Final = 0.03
-"""Share of the rude texts that may be flagged as hate. Other bad categories may be taken for each other."""
-LEAST: Final = 0.2
-"""The lowest probability that may count as flagged, however well it would do."""
 
 
 def with_classifier() -> list[int]:
@@ -83,60 +77,15 @@ def held_out(known: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64],
     lines = np.zeros((3, len(columns)))
     for c, number in enumerate(columns):
         rude = (labels[:, c] == 0) & ~clean & (number == 0)
-        lines[:, c] = _line(margins[:, c], labels[:, c], clean, rude)
+        safe = contrast(known, categories()[number])
+        lines[:, c] = line(margins[:, c], labels[:, c], clean, rude, safe)
         for fold in range(FOLDS):
             inside = known.folds == fold
-            slope, shift, point = _line(margins[~inside, c], labels[~inside, c], clean[~inside], rude[~inside])
+            others = (values[~inside] for values in (margins[:, c], labels[:, c], clean, rude, safe))
+            slope, shift, point = line(*others)
             probabilities[inside, c] = logistic(slope * margins[inside, c] + shift)
             scores[inside, c] = logistic(slope * margins[inside, c] + shift - np.log(point / (1 - point)))
     return scores, probabilities, lines
-
-
-def _line(
-    margins: NDArray[np.float64], labels: NDArray[np.int8], clean: NDArray[np.bool_], rude: NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Slope and shift of the calibration, and the probability from which on a text is flagged."""
-    sure = labels >= 0
-    truth = labels[sure] == 1
-    slope, shift = platt(margins[sure], truth)
-    values = logistic(slope * margins + shift)
-    order = np.argsort(-values[sure], kind="stable")
-    hits = np.cumsum(truth[order])
-    f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())
-    most = np.quantile(values[clean], 1 - CLEAN_FLAGGED)
-    if rude.any():
-        most = max(most, np.quantile(values[rude], 1 - RUDE_FLAGGED))
-    allowed = values[sure][order] > most
-    best = values[sure][order][int(np.argmax(np.where(allowed, f1, -1)))]
-    return slope, shift, float(np.clip(max(best, most), LEAST, 0.9))
-
-
-def figures(values: NDArray[np.float64], labels: NDArray[np.int8]) -> dict[str, float]:
-    """What 0.5 finds of the texts whose label is known, and the area under the curve."""
-    sure = labels >= 0
-    truth, values = labels[sure] == 1, values[sure]
-    flagged = values >= 0.5
-    hits = int((flagged & truth).sum())
-    return {
-        "positives": int(truth.sum()),
-        "negatives": int((~truth).sum()),
-        "precision": hits / max(1, int(flagged.sum())),
-        "recall": hits / max(1, int(truth.sum())),
-        "auc": area_under_curve(values, truth),
-    }
-
-
-def calibration_error(values: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    """How far probabilities are from shares, over ten bins of equal width, weighted by their texts."""
-    sure = labels >= 0
-    truth, values = labels[sure] == 1, values[sure]
-    bins = np.minimum((values * 10).astype(int), 9)
-    gaps = [
-        abs(values[bins == one].mean() - truth[bins == one].mean()) * (bins == one).mean()
-        for one in range(10)
-        if (bins == one).any()
-    ]
-    return float(sum(gaps))
 
 
 def _card(
