@@ -217,7 +217,7 @@ CHAIN = {"threshold": 0.75, "spread": 0.6, "preset": "afm", "order": ["date"]}
 def test_a_repeated_run_keeps_what_it_kept_of_a_chain(tmp_path: Path) -> None:
     """What hung on the copy that stays through one that went is not like anything in the index; yet it goes again."""
     index = tmp_path / "index"
-    use = {"index": str(index), "index_add": True, **CHAIN}
+    use: dict[str, Any] = {"index": str(index), "index_add": True, **CHAIN}
     asked = recipe(**use)
     rows = chained()
     once = run(tmp_path / "once", rows, **use)
