@@ -48,13 +48,13 @@ class Runs:
         self, keys: NDArray[np.uint64], alive: NDArray[np.bool_], most: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (place in `keys`, row) of the rows that have a key and are alive: of each key the first `most`."""
+        order = np.argsort(keys)  # searches that follow one another then touch the same memory
+        rising = keys[order]
         count = np.zeros(len(keys), np.int64)
         asked, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for run in self.runs:
-            first = np.searchsorted(run.keys, keys, side="left")
-            last = np.searchsorted(run.keys, keys, side="right")
-            places, rows = _living(first, last, run.rows, alive, count, most)
-            asked.append(places)
+            places, rows = _living(np.searchsorted(run.keys, rising), rising, *run, alive, count, most)
+            asked.append(order[places])
             found.append(rows)
         return np.concatenate(asked), np.concatenate(found)
 
@@ -76,23 +76,23 @@ def _merged(keys_a, rows_a, keys_b, rows_b) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _living(first, last, rows, alive, count, most) -> Any:
+def _living(first, asked, keys, rows, alive, count, most) -> Any:
     total = 0
     for k in range(len(first)):
         had = count[k]
-        for at in range(first[k], last[k]):
-            if had == most:
-                break
+        at = first[k]
+        while had < most and at < len(keys) and keys[at] == asked[k]:
             had += alive[rows[at]]
+            at += 1
         total += had - count[k]
     places, found = np.empty(total, np.int64), np.empty(total, np.int64)
     m = 0
     for k in range(len(first)):
-        for at in range(first[k], last[k]):
-            if count[k] == most:
-                break
+        at = first[k]
+        while count[k] < most and at < len(keys) and keys[at] == asked[k]:
             if alive[rows[at]]:
                 places[m], found[m] = k, rows[at]
                 m += 1
                 count[k] += 1
+            at += 1
     return places, found

@@ -12,7 +12,6 @@ sqrt(J (1 - J) / sketch)).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dedup.substrings import SubstringConfig, tokenised
 from kernels.mixing import finish
 
-__all__ = ["Copy", "RepositoryConfig", "Resolved", "bands_of", "content_keys", "resemblance", "resolve"]
+__all__ = ["RepositoryConfig", "Resolved", "bands_of", "content_keys", "resemblances", "resolve"]
 
 _BASE = np.uint64(6364136223846793005)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -53,42 +52,47 @@ def bands_of(contents: NDArray[np.uint64], config: RepositoryConfig) -> NDArray[
     return _bands(contents, config.bands, config.rows)
 
 
-def resemblance(left: NDArray[np.uint64], right: NDArray[np.uint64], sketch: int) -> float:
-    """Return the Jaccard similarity of two sets, from the smallest `sketch` hashes of each, rising and distinct."""
-    return float(_resemblance(left, right, sketch))
+def resemblances(
+    offsets: NDArray[np.int64],
+    contents: NDArray[np.uint64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    sketch: int,
+) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of pairs of sets, from the smallest `sketch` hashes of each, rising and distinct.
 
-
-class Copy(NamedTuple):
-    """A pair of repositories that resemble each other, by their places in the order; `better` is the smaller one."""
-
-    better: int
-    worse: int
-    similarity: float
+    Args:
+        offsets: set i is `contents[offsets[i]:offsets[i + 1]]`.
+        contents: hashes.
+        left: the first set of each pair.
+        right: the second one.
+        sketch: how many are looked at.
+    """
+    return _resemblances(offsets, contents, left, right, sketch)
 
 
 class Resolved(NamedTuple):
-    """A repository that goes, and the best of those that stay and resemble it."""
+    """Repositories that go, and for each the best of those that stay and resemble it."""
 
-    repository: int
-    parent: int
-    similarity: float
+    repository: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    similarity: NDArray[np.float64]
 
 
-def resolve(copies: Iterable[Copy]) -> Sequence[Resolved]:
+def resolve(better: NDArray[np.int64], worse: NDArray[np.int64], similarity: NDArray[np.float64]) -> Resolved:
     """Decide, from the best repository to the worst: one goes where one that stays resembles it.
 
     So none goes for the sake of one that goes itself, however long a chain of forks is.
+
+    Args:
+        better: of each pair that resemble each other the one that is better: places in the order, the best is 0.
+        worse: the other.
+        similarity: of the pair.
     """
-    by_worse: dict[int, list[Copy]] = {}
-    for copy in copies:
-        by_worse.setdefault(copy.worse, []).append(copy)
-    gone: dict[int, Resolved] = {}
-    for worse in sorted(by_worse):
-        staying = [copy for copy in by_worse[worse] if copy.better not in gone]
-        if staying:
-            best = min(staying)
-            gone[worse] = Resolved(worse, best.better, best.similarity)
-    return list(gone.values())
+    order = np.lexsort((better, worse))
+    parent, value = _resolve(better[order], worse[order], similarity[order])
+    gone = np.flatnonzero(parent >= 0)
+    return Resolved(gone, parent[gone], value[gone])
 
 
 @njit(cache=True, nogil=True)
@@ -115,6 +119,27 @@ def _bands(contents, bands, rows) -> Any:
             state = finish(state * _BASE + smallest)
         keys[band] = state
     return keys
+
+
+@njit(cache=True, nogil=True)
+def _resolve(better, worse, similarity) -> Any:
+    n = worse[-1] + 1 if len(worse) else 0
+    parent = np.full(n, -1, np.int64)
+    value = np.zeros(n)
+    for p in range(len(worse)):  # rising, so that it is settled of every better one whether it goes
+        if parent[worse[p]] < 0 and parent[better[p]] < 0:
+            parent[worse[p]] = better[p]
+            value[worse[p]] = similarity[p]
+    return parent, value
+
+
+@njit(cache=True, nogil=True)
+def _resemblances(offsets, contents, left, right, sketch) -> Any:
+    found = np.empty(len(left), np.float64)
+    for p in range(len(left)):
+        a, b = left[p], right[p]
+        found[p] = _resemblance(contents[offsets[a] : offsets[a + 1]], contents[offsets[b] : offsets[b + 1]], sketch)
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -90,27 +90,33 @@ def _smallest(runs, count, width, chosen, queue) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _longest(offsets) -> Any:
+def _room(offsets) -> Any:
+    """Take the memory that `_chosen` writes one text at a time to: its runs, the chosen ones, and a queue."""
     longest = np.int64(0)
     for i in range(len(offsets) - 1):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    return longest
+    return np.empty(longest, np.uint64), np.empty(longest, np.int64), np.empty(longest, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _chosen(hashes, first, last, size, anchor, room) -> Any:
+    """Write the runs of `anchor` tokens of one text and which is each window's anchor; return how many windows."""
+    runs, chosen, queue = room
+    count = _runs(hashes, first, last, anchor, runs)
+    return _smallest(runs, count, size - anchor + 1, chosen, queue)
 
 
 @njit(cache=True, nogil=True)
 def _anchors(offsets, hashes, size, anchor) -> Any:
-    longest = _longest(offsets)
-    runs = np.empty(longest, np.uint64)
-    chosen = np.empty(longest, np.int64)
-    queue = np.empty(longest, np.int64)
+    room = _room(offsets)
+    runs, chosen, _ = room
     keys = np.empty(len(hashes), np.uint64)
     row = np.empty(len(hashes), np.int64)
     place = np.empty(len(hashes), np.int64)
     m = 0
     for i in range(len(offsets) - 1):
-        count = _runs(hashes, offsets[i], offsets[i + 1], anchor, runs)
         before = -1
-        for k in range(_smallest(runs, count, size - anchor + 1, chosen, queue)):
+        for k in range(_chosen(hashes, offsets[i], offsets[i + 1], size, anchor, room)):
             if chosen[k] != before:
                 before = chosen[k]
                 keys[m] = runs[before]
@@ -123,18 +129,15 @@ def _anchors(offsets, hashes, size, anchor) -> Any:
 @njit(cache=True, nogil=True)
 def _windows(offsets, hashes, size, anchor, wanted, table) -> Any:
     mask = np.uint64(len(table) - 1)
-    longest = _longest(offsets)
-    runs = np.empty(longest, np.uint64)
-    whole = np.empty(longest, np.uint64)
-    chosen = np.empty(longest, np.int64)
-    queue = np.empty(longest, np.int64)
+    room = _room(offsets)
+    runs, chosen, _ = room
+    whole = np.empty(len(runs), np.uint64)
     row = np.empty(len(hashes), np.int64)
     place = np.empty(len(hashes), np.int64)
     keys = np.empty(len(hashes), np.uint64)
     m = 0
     for i in range(len(offsets) - 1):
-        count = _runs(hashes, offsets[i], offsets[i + 1], anchor, runs)
-        count = _smallest(runs, count, size - anchor + 1, chosen, queue)
+        count = _chosen(hashes, offsets[i], offsets[i + 1], size, anchor, room)
         _runs(hashes, offsets[i], offsets[i + 1], size, whole)
         before = -1
         taken = False

@@ -20,6 +20,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.blocks import at_least_a_block, bits_below, first_bit, last_block, mask_between, mask_equal
+from kernels.candidate_forms import (
+    HASHES,
+    LETTERS,
+    iban_end,
+    is_date,
+    is_digit,
+    is_letter,
+    is_word,
+    separators,
+    street,
+)
 from kernels.strings import TextBatch
 
 __all__ = [
@@ -53,10 +64,6 @@ STREET: Final = 12
 """A house number with a word for streets behind it, or with a postal code."""
 
 _MOST_GROUPS: Final = 16
-_STREET_BYTES: Final = 72
-_STREET_WORDS: Final = 7
-_HASHES: Final = 4096
-_LETTERS: Final = 26
 
 
 class Tables(NamedTuple):
@@ -84,18 +91,18 @@ def tables(iban_lengths: dict[str, int], key_starts: Iterable[str], street_words
         key_starts: two ASCII characters each.
         street_words: lower case; letters beyond ASCII as they are written.
     """
-    lengths = np.zeros(_LETTERS * _LETTERS, np.uint8)
+    lengths = np.zeros(LETTERS * LETTERS, np.uint8)
     for country, length in iban_lengths.items():
-        lengths[(ord(country[0]) - 65) * _LETTERS + ord(country[1]) - 65] = length
+        lengths[(ord(country[0]) - 65) * LETTERS + ord(country[1]) - 65] = length
     starts = np.zeros(1 << 16, np.bool_)
     for start in key_starts:
         starts[ord(start[0]) << 8 | ord(start[1])] = True
-    words = np.zeros(_HASHES, np.bool_)
+    words = np.zeros(HASHES, np.bool_)
     for word in street_words:
         state = 0
         for byte in word.encode():
             state = (state * 31 + byte) & 0xFFFFFFFF
-        words[state % _HASHES] = True
+        words[state % HASHES] = True
     return Tables(lengths, starts, words)
 
 
@@ -130,151 +137,6 @@ def _characters(data, start, end, places) -> Any:
         found[k] = count
         k += 1
     return found, count
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _is_digit(byte) -> Any:
-    return 48 <= byte <= 57
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _is_letter(byte) -> Any:
-    return 97 <= (byte | 32) <= 122
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _is_word(byte) -> Any:
-    return _is_digit(byte) or _is_letter(byte) or byte == 95
-
-
-@njit(cache=True, nogil=True)
-def _separators(data, at, end) -> Any:
-    """Bytes of the separators from ``at`` to the next digit, and whether it is one point; 0 where there is no group.
-
-    One of space, hyphen, point, slash, no-break and thin space, Unicode's hyphens and dashes; two if one is a
-    parenthesis.
-    """
-    at_first = at
-    count = 0
-    brackets = 0
-    while at < end and count < 3:
-        byte = data[at]
-        if byte in (32, 45, 46, 47):
-            at += 1
-        elif byte in (40, 41):
-            at += 1
-            brackets += 1
-        elif byte == 0xC2 and at + 1 < end and data[at + 1] == 0xA0:
-            at += 2
-        elif (
-            byte == 0xE2
-            and at + 2 < end
-            and data[at + 1] == 0x80
-            and (data[at + 2] in (0x89, 0xAF) or 0x90 <= data[at + 2] <= 0x93)
-        ):
-            at += 3
-        else:
-            break
-        count += 1
-    if count == 0 or at >= end or not _is_digit(data[at]) or count > 1 + brackets:
-        return 0, False
-    return at - at_first, count == 1 and data[at_first] == 46
-
-
-@njit(cache=True, nogil=True)
-def _iban_end(data, start, end, lengths) -> Any:
-    """End of the IBAN that begins here; 0 where none does."""
-    first, second = (data[start] | 32) - 97, (data[start + 1] | 32) - 97
-    length = lengths[first * _LETTERS + second]
-    if length == 0 or not (_is_digit(data[start + 2]) and _is_digit(data[start + 3])):
-        return 0
-    at = start
-    count = 0
-    spaced = False
-    head = np.int64(0)  # the first four characters as digits, which the checksum wants behind the others
-    scale = np.int64(1)
-    rest = np.int64(0)
-    while at < end and count < length:
-        byte = data[at]
-        if byte == 32 and count % 4 == 0 and count > 0 and (spaced or count == 4):
-            spaced = True
-            at += 1
-            continue
-        if spaced and count % 4 == 0 and count > 4 and data[at - 1] != 32:
-            return 0
-        if _is_digit(byte):
-            value, width = np.int64(byte - 48), np.int64(10)
-        elif _is_letter(byte):
-            value, width = np.int64((byte | 32) - 87), np.int64(100)
-        else:
-            return 0
-        if count < 4:
-            head = head * width + value
-            scale *= width
-        else:
-            rest = (rest * width + value) % 97
-        count += 1
-        at += 1
-    if count < length or (at < end and _is_word(data[at])):
-        return 0
-    return at if (rest * (scale % 97) + head) % 97 == 1 else 0
-
-
-@njit(cache=True, nogil=True)
-def _street(data, at, end, words) -> Any:
-    """Whether a word for streets is among the next, or a postal code is next (``12, 10115 Berlin``)."""
-    place = at
-    if place < end and _is_letter(data[place]) and (place + 1 == end or not _is_word(data[place + 1])):
-        place += 1  # 12a
-    gap = place
-    while gap < end and gap < place + 4 and data[gap] in (32, 44, 10, 45):
-        gap += 1
-    if place < gap < end:
-        code = gap
-        while code < end and code < gap + 3 and (65 <= data[code] <= 90 or data[code] == 45):
-            code += 1
-        first = code
-        digits = 0
-        while code < end and code < first + 7 and (_is_digit(data[code]) or data[code] in (32, 45)):
-            digits += _is_digit(data[code])
-            code += 1
-        if 4 <= digits <= 5 and code < end and data[code - 1] == 32 and data[first] not in (32, 45):
-            return True
-    if at >= end or data[at] not in (32, 44):
-        return False
-    last = min(end, at + _STREET_BYTES)
-    seen = 0
-    state = np.uint32(0)
-    size = 0
-    for k in range(at, last + 1):
-        byte = data[k] if k < last else 32
-        if _is_letter(byte) or byte >= 128:
-            state = np.uint32(state * np.uint32(31) + np.uint32(byte | 32 if byte < 128 else byte))
-            size += 1
-            continue
-        if size:
-            if words[state % np.uint32(_HASHES)]:
-                return True
-            seen += 1
-            if seen == _STREET_WORDS:
-                return False
-        if byte in (10, 33, 63, 59):  # the end of a line or a sentence
-            return False
-        state = np.uint32(0)
-        size = 0
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _is_date(sizes, heads, groups) -> Any:
-    """Whether groups have the sizes of a date, with an hour behind it or not, or of two years; a year begins 1 or 2."""
-    if groups == 2:
-        return sizes[0] == 4 and sizes[1] == 4 and heads[0] in (49, 50) and heads[1] in (49, 50)
-    if groups in (3, 4):
-        early = sizes[0] == 4 and sizes[1] <= 2 and sizes[2] <= 2 and heads[0] in (49, 50)
-        late = sizes[0] <= 2 and sizes[1] <= 2 and sizes[2] == 4 and heads[2] in (49, 50)
-        return (early or late) and (groups == 3 or sizes[3] <= 2)
-    return False
 
 
 @njit(cache=True, nogil=True)
@@ -314,10 +176,10 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 if (
                     p > low
                     and p + 1 < end
-                    and (_is_word(data[p - 1]) or data[p - 1] in (37, 43, 45) or data[p - 1] > 127)
+                    and (is_word(data[p - 1]) or data[p - 1] in (37, 43, 45) or data[p - 1] > 127)
                 ):
                     k = p + 1
-                    while k < end and k < p + 66 and (_is_word(data[k]) or data[k] == 45 or data[k] > 127):
+                    while k < end and k < p + 66 and (is_word(data[k]) or data[k] == 45 or data[k] > 127):
                         k += 1
                     if p + 1 < k < end and data[k] == 46:
                         kinds[found], starts[found], ends[found] = AT, p, p + 1
@@ -326,15 +188,15 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 continue
             # The token: p is its first digit.
             first = p
-            while first > low and first > token_free and _is_word(data[first - 1]):
+            while first > low and first > token_free and is_word(data[first - 1]):
                 first -= 1
             last = p
             digits = 0
             upper = lower = under = False
             hexadecimal = base58 = True
-            while last < end and _is_word(data[last]):
+            while last < end and is_word(data[last]):
                 byte = data[last]
-                digits += _is_digit(byte)
+                digits += is_digit(byte)
                 last += 1
             token_free = last
             size = last - first
@@ -357,14 +219,14 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
             # The chain, at its first digit.
             if p >= chain_free:
                 head = first
-                while head > low and head > chain_free and (_is_word(data[head - 1]) or data[head - 1] == 45):
+                while head > low and head > chain_free and (is_word(data[head - 1]) or data[head - 1] == 45):
                     head -= 1
                 while head < first and data[head] == 45:
                     head += 1
                 if head - 3 >= low and data[head - 1] == 46 and data[head - 2] == 71 and data[head - 3] == 83:
                     head -= 3  # "SG.", as SendGrid's begin: a point ends a chain
                 tail = last
-                while tail < end and (_is_word(data[tail]) or data[tail] == 45):
+                while tail < end and (is_word(data[tail]) or data[tail] == 45):
                     tail += 1
                 chain_free = tail
                 if tail - head >= 16 and key_starts[np.int64(data[head]) << 8 | np.int64(data[head + 1])]:
@@ -387,11 +249,11 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                     not under
                     and size >= 4
                     and first + 4 < end
-                    and _is_letter(data[first])
-                    and _is_letter(data[first + 1])
+                    and is_letter(data[first])
+                    and is_letter(data[first + 1])
                     and (15 <= size <= 34 or (size == 4 and data[last] == 32))
                 ):
-                    stop = _iban_end(data, first, end, lengths)
+                    stop = iban_end(data, first, end, lengths)
                     if stop:
                         kinds[found], starts[found], ends[found] = IBAN, first, stop
                         found += 1
@@ -419,7 +281,7 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 rows[before:found] = row
                 continue
             # A run of groups.
-            if first >= number_free and not (previous > 64 and _is_word(previous)):
+            if first >= number_free and not (previous > 64 and is_word(previous)):
                 run = first
                 while run > low and run > number_free and first - run < 2 and data[run - 1] in (40, 43):  # ( and +
                     run -= 1
@@ -431,11 +293,11 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 quad = first
                 stop = last
                 while groups < _MOST_GROUPS:
-                    gap, point = _separators(data, stop, end)
+                    gap, point = separators(data, stop, end)
                     if not gap:
                         break
                     k = stop + gap
-                    while k < end and _is_digit(data[k]):
+                    while k < end and is_digit(data[k]):
                         k += 1
                     width = k - stop - gap
                     if point:
@@ -454,7 +316,7 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                     kinds[found], starts[found], ends[found] = IPV4, quad, stop
                     found += 1
                 number_free = stop
-                if total >= 7 and not (groups == 1 and total > 19) and (plus or not _is_date(sizes, heads, groups)):
+                if total >= 7 and not (groups == 1 and total > 19) and (plus or not is_date(sizes, heads, groups)):
                     kinds[found], starts[found], ends[found] = NUMBER, run, stop
                     found += 1
                 elif (
@@ -469,7 +331,7 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 ):
                     kinds[found], starts[found], ends[found] = SPACED_ID, first - 3, stop
                     found += 1
-            if size <= 6 and last < end and _street(data, last, end, street_words):
+            if size <= 6 and last < end and street(data, last, end, street_words):
                 kinds[found], starts[found], ends[found] = STREET, first, last
                 found += 1
             if (

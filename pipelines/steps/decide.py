@@ -315,6 +315,7 @@ def run(
             "filters.line_decision",
             "filters.rule",
             "filters.pii",
+            "kernels.candidate_forms",
             "kernels.candidates",
             "kernels.keccak",
             "kernels.line_removal",

@@ -50,20 +50,26 @@ EDGES_SCHEMA = pa.schema([*CANDIDATES_SCHEMA, pa.field("similarity", pa.float64(
 DOCUMENT_COLUMNS = ("id", "uri", "source", "text", "fetched_at")
 
 
+DECIDING = (
+    pa.field("id", pa.string()),
+    pa.field("uri", pa.string()),
+    pa.field("length", pa.int64()),
+    pa.field("quality", pa.float64()),
+    pa.field("priority", pa.float64()),
+    pa.field("date", pa.float64()),
+    pa.field("protected", pa.bool_()),
+    pa.field("content", pa.binary(16)),
+    pa.field("same", pa.binary(16)),
+)
+"""What is known of a document when it is decided which copy stays: of fingerprints, and of a component's members."""
+
+
 def fingerprint_schema(bands: int) -> pa.Schema:
     """Return the schema of fingerprints with so many bands."""
     return pa.schema(
         [
-            pa.field("id", pa.string()),
-            pa.field("uri", pa.string()),
-            pa.field("length", pa.int64()),
-            pa.field("quality", pa.float64()),
-            pa.field("priority", pa.float64()),
-            pa.field("date", pa.float64()),
-            pa.field("protected", pa.bool_()),
+            *DECIDING,
             pa.field("scope", pa.uint64()),
-            pa.field("content", pa.binary(16)),
-            pa.field("same", pa.binary(16)),
             pa.field("active", pa.bool_()),
             pa.field("keys", pa.list_(pa.uint64(), bands)),
         ]
@@ -106,9 +112,9 @@ class Fingerprint:
                 pc.negate(rank.cast(pa.float64())),
                 pa.array(numbers(dated, "date")),
                 pc.is_in(source, value_set=pa.array(self.protect, pa.string())),
-                pa.array(scope),
                 content,
                 content if self.config.exact == "bytes" else normalised_hash(table["text"]),
+                pa.array(scope),
                 pa.array(has_shingles(signature)),
                 pa.FixedSizeListArray.from_arrays(pa.array(keys.reshape(-1)), type=schema.field("keys").type),
             ],

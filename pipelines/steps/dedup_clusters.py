@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.document import id_bits
 from pipelines.engines.plan import Shard, Tables
-from pipelines.steps.dedup_candidates import EDGES_SCHEMA, SAME_URL, spread
+from pipelines.steps.dedup_candidates import DECIDING, EDGES_SCHEMA, SAME_URL, spread
 from pipelines.storage import at, read_batches, read_table
 
 VERDICTS_SCHEMA = pa.schema(
@@ -28,21 +28,11 @@ VERDICTS_SCHEMA = pa.schema(
     ]
 )
 
-_OF_DOCUMENTS = ("id", "uri", "length", "quality", "priority", "date", "protected", "content", "same")
-
 MEMBERS_SCHEMA = pa.schema(
     [
         pa.field("key", pa.uint64()),
         pa.field("row", pa.uint8()),
-        pa.field("id", pa.string()),
-        pa.field("uri", pa.string()),
-        pa.field("length", pa.int64()),
-        pa.field("quality", pa.float64()),
-        pa.field("priority", pa.float64()),
-        pa.field("date", pa.float64()),
-        pa.field("protected", pa.bool_()),
-        pa.field("content", pa.binary(16)),
-        pa.field("same", pa.binary(16)),
+        *DECIDING,
         *EDGES_SCHEMA,
     ]
 )
@@ -62,7 +52,7 @@ class ReadMembers:
         component = spread(assigned["component"].to_numpy())  # it decides its partition, so it has to be spread evenly
         if not len(node):
             return
-        for table in read_batches(fingerprints, 16_384, list(_OF_DOCUMENTS)):
+        for table in read_batches(fingerprints, 16_384, [field.name for field in DECIDING]):
             bits = id_bits(table["id"])
             place = np.minimum(np.searchsorted(node, bits), len(node) - 1)
             inside = node[place] == bits

@@ -188,5 +188,5 @@ def given(steps: Steps, step: str, folder: Path, files: tuple[Path, ...], partit
         {"given": Output(GIVEN_SCHEMA, ("id", "vector"))},
         group=GroupBy(GIVEN_SCHEMA, partitions, by_id, ("id",), ("id", "vector")),
     )
-    files = steps.run(plan, folder).files["given"]
-    return [folder / one.path for one in files], sum(one.rows for one in files)
+    made = steps.run(plan, folder).files["given"]
+    return [folder / one.path for one in made], sum(one.rows for one in made)

@@ -385,3 +385,17 @@ def test_adding_reads_only_what_is_new(tmp_path: Path, documents: pa.Table, monk
     index.remove(["page-2"])
     assert index.query(documents)["keep"].to_pylist().count(True) == 1
     assert reads.rows == 60
+
+
+def test_many_identical_documents_and_one_repeated_word_are_one_row_each(tmp_path: Path, table: Table) -> None:
+    page = "one page that many addresses serve, with words enough for a few shingles of five"
+    index = Index.create(tmp_path / "index")
+    answer = index.add(table([page] * 100_000))
+    assert answer["keep"].to_pylist().count(True) == 1
+    repeated = table(["word " * count for count in (100_000, 5000, 7)], ["a", "b", "c"])
+    # Of one word repeated there is one shingle, however often: all three are the same set.
+    assert index.add(repeated)["keep"].to_pylist() == [True, False, False]
+    assert len(index) == len(Index.open(tmp_path / "index")) == 2
+    assert not any(index.query(table([page] * 50_000))["keep"].to_pylist())
+    assert index.remove(["d00000", "a"]) == 2
+    assert index.query(table([page, "word " * 9], ["x", "y"]))["keep"].to_pylist() == [True, True]

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.document import canonical_json, documents
@@ -14,6 +16,7 @@ from pipelines.recipe_parts import (
     FilesUse,
     RepositoriesUse,
 )
+from pipelines.steps import repositories
 from tests.engines.contract import NAMES, Engines
 from tests.steps.parts_runs import bytes_of, ledger, performed, row, texts
 
@@ -81,3 +84,30 @@ def test_engines_do_not_show_in_code(name: str, tmp_path: Path) -> None:
         assert bytes_of(made) == bytes_of(performed(documents(CODE), uses, tmp_path / "one"))
     finally:
         engines.close()
+
+
+def test_in_a_band_each_meets_the_best_and_no_sketch_travels_there() -> None:
+    sizes = [1, 2, 100, 40]
+    key = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
+    node = np.arange(len(key), dtype=np.uint64) + np.uint64(1000)
+    columns = [key, *(np.zeros(len(key), np.int64) for _ in range(3)), [f"{n:03d}" for n in node], node]
+    table = pa.table(columns, schema=repositories.BANDED_SCHEMA)
+    found = repositories.Meet()(table)["candidates"]
+    expected = {
+        (better, worse)
+        for one in range(len(sizes))
+        for rows in [node[key == one].tolist()]
+        for place, worse in enumerate(rows)
+        for better in rows[: min(place, repositories.REPRESENTATIVES)]
+    }
+    assert set(zip(found["left"].to_pylist(), found["right"].to_pylist(), strict=True)) == expected
+    assert found.num_rows == len(expected) == 1 + (32 * 31 // 2 + 68 * 32) + (32 * 31 // 2 + 8 * 32)
+    assert "sketch" not in repositories.BANDED_SCHEMA.names
+
+
+def test_three_hundred_forks_leave_the_first(tmp_path: Path) -> None:
+    files = library(0, 4)
+    table = documents([one for number in range(300) for one in code(f"fork-{number:03d}", files, 5)])
+    (done,) = performed(table, [RepositoriesUse()], tmp_path)
+    assert done.facts == {"repositories": 300, "gone": 299}
+    assert {uri.split("/")[3] for uri in texts(done)} == {"fork-000"}

@@ -217,7 +217,7 @@ CHAIN = {"threshold": 0.75, "spread": 0.6, "preset": "afm", "order": ["date"]}
 def test_a_repeated_run_keeps_what_it_kept_of_a_chain(tmp_path: Path) -> None:
     """What hung on the copy that stays through one that went is not like anything in the index; yet it goes again."""
     index = tmp_path / "index"
-    use = {"index": str(index), "index_add": True, **CHAIN}
+    use: dict[str, Any] = {"index": str(index), "index_add": True, **CHAIN}
     asked = recipe(**use)
     rows = chained()
     once = run(tmp_path / "once", rows, **use)
@@ -271,6 +271,10 @@ def test_a_recipe_is_checked_before_anything_starts(tmp_path: Path) -> None:
     (line,) = problems(index=str(tmp_path / "nowhere"))
     assert "nothing is there" in line
     assert problems(index=str(tmp_path / "nowhere"), index_add=True) == []
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "segment-000000.parquet").write_bytes(b"PAR1")
+    (line,) = problems(index=str(tmp_path / "half"))
+    assert "half-written" in line
     Index.create(tmp_path / "other", DedupConfig(seed=3))
     (line,) = problems(index=str(tmp_path / "other"))
     assert "made with another configuration (seed 3, asked 0)" in line
