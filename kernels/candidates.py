@@ -241,8 +241,8 @@ def _walk(data, offsets, lengths, key_starts, street_words) -> Any:
                 kinds[found], starts[found], ends[found] = IPV6, first - 7, last
                 found += 1
             if mixed:
-                lettered = digits == size - 1 and size <= 5 and _is_letter(data[last - 1])  # 12a
-                if lettered and _street(data, last, end, street_words):
+                lettered = digits == size - 1 and size <= 5 and is_letter(data[last - 1])  # 12a
+                if lettered and street(data, last, end, street_words):
                     kinds[found], starts[found], ends[found] = STREET, first, last
                     found += 1
                 if (
