@@ -135,8 +135,8 @@ def train(
         moved.append(_moved(*line(margins[:, c], labels[:, c], clean, rude, safe)))
         for fold in range(FOLDS):  # each fold by the point of the others
             inside = known.folds == fold
-            others = (values[~inside] for values in (margins[:, c], labels[:, c], clean, rude, safe))
-            slope, shift = _moved(*line(*others))
+            rest = ~inside
+            slope, shift = _moved(*line(margins[rest, c], labels[rest, c], clean[rest], rude[rest], safe[rest]))
             scores[inside, c] = logistic(slope * margins[inside, c] + shift)
     head = _fitted(embedded, labels)
     slopes, shifts = (np.array(one) for one in zip(*moved, strict=True))

@@ -81,8 +81,8 @@ def held_out(known: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64],
         lines[:, c] = line(margins[:, c], labels[:, c], clean, rude, safe)
         for fold in range(FOLDS):
             inside = known.folds == fold
-            others = (values[~inside] for values in (margins[:, c], labels[:, c], clean, rude, safe))
-            slope, shift, point = line(*others)
+            rest = ~inside
+            slope, shift, point = line(margins[rest, c], labels[rest, c], clean[rest], rude[rest], safe[rest])
             probabilities[inside, c] = logistic(slope * margins[inside, c] + shift)
             scores[inside, c] = logistic(slope * margins[inside, c] + shift - np.log(point / (1 - point)))
     return scores, probabilities, lines
