@@ -243,7 +243,7 @@ def _filled(raw: dict[str, Any], name: str, preset: Preset) -> dict[str, Any]:
     entries = raw.get("entries")
     if not isinstance(entries, list | tuple) or raw.get("weights") or raw.get("schedule") is not None:
         return raw if raw.get("weights") or raw.get("schedule") is not None else _without_entries(name, preset)
-    listed = cast("list[Any]", list(cast("list[Any]", entries)))
+    listed = list(cast("list[Any]", entries))
     if not all(isinstance(one, dict) for one in listed):
         return raw
     given = {one.get("name"): one.get("share") for one in listed}

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -100,23 +100,25 @@ def read_weights(file: Path, base: Mapping[str, Any]) -> tuple[Weights, RecipeFi
     caps where the file gives none. Raises RecipeError with every mistake found.
     """
     given = RecipeFile.read(file)
-    stages = given.value.get("stages")
-    for name, own in base["stages"].items() if isinstance(stages, dict) else ():
-        if name not in stages:
-            stages[name] = own
-        elif stages[name] is None:
-            del stages[name]
-        elif isinstance(stages.get(name), dict) and "preset" not in stages[name]:
-            kept = {
-                field: own[field] for field in INHERITED if own.get(field) is not None and field not in stages[name]
-            }
-            if isinstance(kept.get("epochs"), dict):  # caps by the names of other entries mean nothing here
-                del kept["epochs"]
-            stages[name] |= kept
+    if isinstance(stages := given.value.get("stages"), dict):
+        _inherit(cast("dict[str, Any]", stages), base["stages"])
     try:
         return Weights.model_validate(given.value), given
     except ValidationError as error:
         raise RecipeError(explain(error, Weights, given.value, given.path, given.lines)) from error
+
+
+def _inherit(stages: dict[str, Any], base: Mapping[str, dict[str, Any]]) -> None:
+    for name, own in base.items():
+        if name not in stages:
+            stages[name] = own
+        elif stages[name] is None:
+            del stages[name]
+        elif isinstance(asked := stages[name], dict) and "preset" not in asked:
+            kept = {field: own[field] for field in INHERITED if own.get(field) is not None and field not in asked}
+            if isinstance(kept.get("epochs"), dict):  # caps by the names of other entries mean nothing here
+                del kept["epochs"]
+            asked |= kept
 
 
 def mix(
@@ -250,7 +252,7 @@ def _recipe(found: Sequence[Curated], asked: Weights) -> tuple[Recipe, dict[str,
     """
     sources = {source["name"]: source for one in reversed(found) for source in one.recipe["sources"]}
     names = list(dict.fromkeys(source["name"] for one in found for source in one.recipe["sources"]))
-    described = {**found[0].recipe, "sources": [sources[name] for name in names]}
+    described: dict[str, Any] = {**found[0].recipe, "sources": [sources[name] for name in names]}
     described["stages"] = {name: mix.model_dump(mode="json") for name, mix in asked.stages.items()}
     for field, value in (("name", asked.name), ("seed", asked.seed), ("heldout", asked.heldout)):
         if value is not None:
