@@ -323,7 +323,8 @@ def _merge(data, begin, end, vocabulary, table, scratch, queue, out, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+# Python's lock is kept: threads that share a tokenizer share its table of known pieces.
+@njit(cache=True)
 def _encode(data, text_offsets, rule, classes, vocabulary, table, seen, whole, scratch, queue, offsets, out):
     count = 0
     has_whole = whole.used[0] > 0

@@ -51,7 +51,7 @@ def converted(content: bytes) -> Tokenizer:
     if normal.get(2):
         steps.append(normalizers.Precompiled(normal[2]))
     if normal.get(4, 1):  # as SentencePiece itself does, and what is lost by it is told when texts are encoded
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps += [normalizers.Replace(Regex("^ +| +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     prefix = bool(normal.get(3, 1))
     if prefix:
         steps.append(normalizers.Prepend("▁"))

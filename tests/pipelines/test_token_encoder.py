@@ -259,3 +259,21 @@ def test_every_language_and_code_come_back(encoders: dict[str, Encoder], kind: s
         assert (found.lost == -1).all()
         decoded = encoder.library.decode_batch([one.ids for one in library], skip_special_tokens=False)
         assert decoded == texts
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_gpt2_s_own_vocabulary_gives_gpt2_s_tokens() -> None:
+    folder = Path(os.environ["POMONA_DATA"])
+    files = [str(folder / "models" / "gpt2_tokenizer" / name) for name in ("encoder.json", "vocab.bpe")]
+    made = Tokenizer(models.BPE.from_file(*files))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(["<|endoftext|>"])
+    encoder = Encoder(made.to_str())
+    assert encoder.compiled
+    assert tokenizer.end_of_text(encoder.library) == ("<|endoftext|>", 50256)
+    assert ids(encoder, ["Hello world", " don't"]) == [[15496, 995], [836, 470]]
+    with gzip.open(folder / "langid" / "flores200_dev_first300.jsonl.gz", "rt", encoding="utf-8", newline="\n") as file:
+        texts = [" ".join(json.loads(line)["sentences"]) for line in file]
+    assert ids(encoder, texts) == [one.ids for one in encoder.library.encode_batch_fast(texts)]
