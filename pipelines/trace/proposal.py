@@ -122,7 +122,10 @@ class Proposal:
     def yaml(self) -> str:
         """The rule as a line of `filters.rules`."""
         side, bound = ("min", self.min) if self.min is not None else ("max", self.max)
-        return f"- {{name: {self.name}, signal: {self.signal}, {side}: {bound!r}}}"
+        digits = repr(bound)
+        if "e" in digits and "." not in digits:  # YAML reads 1e-05 as a text
+            digits = digits.replace("e", ".0e")
+        return f"- {{name: {self.name}, signal: {self.signal}, {side}: {digits}}}"
 
 
 def fails(values: Numbers, low: float | None, high: float | None) -> NDArray[np.bool_]:

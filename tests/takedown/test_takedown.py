@@ -318,3 +318,20 @@ def test_checkpoints_of_another_mixture_are_not_called_clean(run: Path, tmp_path
     found = next(one for one in done.exposures if one.folder == str(other))
     assert not found.checkpoints
     assert "cannot be told" in found.notes[0]
+
+
+def test_a_training_goes_on_after_it(run: Path, recipe: Path) -> None:
+    """From a checkpoint made before: the order is the same, the text is not in it any more."""
+    from pipelines.recipe import load
+    from trainer.recipe import TrainConfig
+    from trainer.training import train
+
+    for path in (run / "train" / "core").glob("checkpoint-*"):
+        if int(path.name.removeprefix("checkpoint-")) > 12:
+            shutil.rmtree(path)
+    takedown(run, Asked(urls=(URL,)))
+    summary = train(run, TrainConfig.model_validate(load(recipe).train))
+    assert summary.stages[0].steps == 24
+    assert (run / "train/core/checkpoint-000024/state.json").exists()
+    excluded = json.loads((run / "train/core/checkpoint-000024/state.json").read_text())["loader"]["excluded"]
+    assert excluded == 1

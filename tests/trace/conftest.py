@@ -1,8 +1,7 @@
-"""A training with garbage planted in its data: a dump of base64 beside Python's own documentation."""
+"""A training with garbage planted in its data: a dump of a wrong encoding beside Python's own documentation."""
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 from pathlib import Path
@@ -15,6 +14,10 @@ from pipelines.recipe import load
 from tests.tiny import TOPICS
 
 PLANTED = 5
+LETTERS = [
+    chr(code) for code in (*range(0xC0, 0x180), *range(0x391, 0x3CA), *range(0x410, 0x450)) if chr(code).isalpha()
+]
+"""Letters that a text has where bytes were read in the wrong encoding."""
 RECIPE = """
 name: planted
 partitions: 3
@@ -27,7 +30,7 @@ filters:
   rules:
     - {{name: few-words, signal: gopher.words, min: 5}}
     - {{name: long-words, signal: gopher.mean_word_length, max: 100}}
-tokenizer: {{vocab_size: 600, sample_bytes: 300000}}
+tokenizer: {{vocab_size: 900, sample_bytes: 300000}}
 heldout: {{fraction: 0.02}}
 stages:
   core: {{tokens: {tokens}, weights: {{pages: 0.96, dump: 0.04}}, epochs: 4}}
@@ -58,7 +61,7 @@ def make(folder: Path, tokens: int = 130_000) -> Path:
     chance = random.Random(7)
     dump = [
         {
-            "text": " ".join(base64.b64encode(chance.randbytes(60)).decode() for _ in range(14)),
+            "text": " ".join("".join(chance.choices(LETTERS, k=80)) for _ in range(14)),
             "url": f"https://dump.test/{at}",
         }
         for at in range(PLANTED)

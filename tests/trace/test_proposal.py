@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.trace.proposal import fails, separate
+from pipelines.trace.proposal import Proposal, fails, separate
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6, allow_nan=False, allow_subnormal=False), min_size=1, max_size=40)
 
@@ -40,3 +41,9 @@ def test_nothing_separates_equals() -> None:
     same = np.ones(100)
     assert separate("a.b", same[:5], same, 0.01) is None
     assert separate("a.b", np.full(3, np.nan), same, 0.01) is None
+
+
+@pytest.mark.parametrize("bound", [1e-05, 30.0, 2.5e-07, 1e22, -3.0])
+def test_a_proposed_line_is_yaml(bound: float) -> None:
+    told = Proposal("spike-a-b", "a.b", None, bound, 1, 1, 1, 0, 0.0, {})
+    assert yaml.safe_load(told.yaml) == [{"name": "spike-a-b", "signal": "a.b", "max": bound}]

@@ -148,13 +148,13 @@ def test_mistakes_are_named(checkpoint: Path, planted: Path, tmp_path: Path) -> 
         Replay(checkpoint, stage="anneal")
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         Replay(planted / "train" / "model")
-    other = tmp_path / "other"
-    shutil.copytree(planted / "tokens", other / "tokens")
-    shutil.copytree(planted / "tokenizer", other / "tokenizer")
-    shutil.rmtree(other / "tokens" / "core")
-    shutil.copytree(planted / "tokens" / "heldout", other / "tokens" / "core")
-    manifest = other / "tokens" / "core" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"heldout"', '"core"'))
-    with pytest.raises(CheckpointError, match="cannot resume the data order"):
-        Replay(checkpoint, mixture=other)
+    other = tmp_path / checkpoint.name
+    shutil.copytree(checkpoint, other)
+    state = json.loads((other / "state.json").read_text())
+    state["loader"]["order_sha256"] = "0" * 64
+    (other / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="order_sha256 was '000"):
+        Replay(other, mixture=planted)
+    with pytest.raises(RequestError, match="name the run"):
+        Replay(other)
     assert CliRunner().invoke(app, ["trace", str(checkpoint)]).exit_code != 0
