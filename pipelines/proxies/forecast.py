@@ -65,7 +65,8 @@ def fit(compute: Array, losses: Array, near: ComputeLaw | None = None) -> Comput
         for alpha in (0.05, 0.2, 0.5)
     ]
     if near is not None:
-        starts = [np.log([near.E, near.A * np.exp(-near.alpha * centre), near.alpha])]
+        given = [near.E, near.A * np.exp(-near.alpha * centre), near.alpha]
+        starts = [np.log(np.maximum(given, 1e-12))]
     found = power_law.fit(terms, losses, starts, polish=2, iterations=300)
     e, a, log_alpha = found.parameters
     alpha = float(np.exp(log_alpha))
