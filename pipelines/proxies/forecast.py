@@ -37,8 +37,8 @@ def flops(parameters: float, tokens: float) -> float:
     return 6.0 * parameters * tokens
 
 
-def fit(compute: Array, losses: Array) -> ComputeLaw:
-    """Fit the law to losses at amounts of compute, all [points].
+def fit(compute: Array, losses: Array, near: ComputeLaw | None = None) -> ComputeLaw:
+    """Fit the law to losses at amounts of compute, all [points]; from many starts, or from a law that is `near`.
 
     Raises:
         ValueError: fewer than four amounts: three parameters would fit anything.
@@ -64,7 +64,10 @@ def fit(compute: Array, losses: Array) -> ComputeLaw:
         for part in (0.1, 0.5, 0.8, 0.95)
         for alpha in (0.05, 0.2, 0.5)
     ]
-    found = power_law.fit(terms, losses, starts)
+    if near is not None:
+        given = [near.E, near.A * np.exp(-near.alpha * centre), near.alpha]
+        starts = [np.log(np.maximum(given, 1e-12))]
+    found = power_law.fit(terms, losses, starts, polish=2, iterations=300)
     e, a, log_alpha = found.parameters
     alpha = float(np.exp(log_alpha))
     return ComputeLaw(float(np.exp(e)), float(np.exp(a + alpha * centre)), alpha, found.error)
@@ -74,14 +77,15 @@ def forecast(compute: Array, losses: Array, at: float, seed: int = 0) -> Interva
     """Return the forecast at a compute with a bootstrap interval over seeds: losses [seeds, points]."""
     random = np.random.default_rng(seed)
     seeds = len(losses)
+    law = fit(compute, losses.mean(axis=0))
     known: dict[tuple[int, ...], float] = {}  # few seeds can be drawn in few ways, and a fit takes its time
 
     def fitted(chosen: tuple[int, ...]) -> float:
         if chosen not in known:
-            known[chosen] = float(fit(compute, losses[list(chosen)].mean(axis=0)).predict(at))
+            known[chosen] = float(fit(compute, losses[list(chosen)].mean(axis=0), law).predict(at))
         return known[chosen]
 
-    centre = fitted(tuple(range(seeds)))
+    centre = float(law.predict(at))
     drawn = [fitted(tuple(sorted(random.integers(0, seeds, seeds).tolist()))) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(centre, float(low), float(high))

@@ -33,6 +33,7 @@ def fit(
     *,
     delta: float = DELTA,
     polish: int = 5,
+    iterations: int = 2000,
 ) -> Fitted:
     """Fit parameters θ so that log Σ_k exp(term_k) agrees with the logarithm of the losses.
 
@@ -42,6 +43,7 @@ def fit(
         starts: initial θ.
         delta: where the Huber loss turns linear.
         polish: so many of the best are refined by Gauss-Newton steps (L-BFGS stops short in flat valleys).
+        iterations: of L-BFGS, at most, from each start.
 
     Raises:
         ValueError: fewer points than parameters.
@@ -69,7 +71,11 @@ def fit(
     with np.errstate(over="ignore", invalid="ignore"):
         tried = [
             minimize(
-                objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-10}
+                objective,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": iterations, "ftol": 1e-15, "gtol": 1e-10},
             )
             for start in starts
         ]
@@ -79,7 +85,7 @@ def fit(
         for one in tried[:polish]:
             refined = least_squares(
                 lambda p: predicted(p)[0] - target, one.x, cast(Any, lambda p: predicted(p)[1]), loss="huber",
-                f_scale=delta, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000,
+                f_scale=delta, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=iterations,
             )  # fmt: skip
             found = objective(refined.x)[0]
             if found < cost:

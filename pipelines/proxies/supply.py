@@ -85,8 +85,8 @@ def supply_of(run: Path, mix: StageMix) -> tuple[Supply, Finished]:
         raise RecipeError(
             [f"{run}: no tokens of {', '.join(empty)} are left to mix; see its report for what dropped them"]
         )
-    if len(names) < 2:
-        raise RecipeError([f"{run}: the stage has one source, {names[0]}: there is nothing to weight"])
+    if len(mix.weights) < 2:
+        raise RecipeError([f"{run}: the stage has one source, {', '.join(names)}: there is nothing to weight"])
     have = np.array([sums[name] for name in names], np.int64)
     return Supply(names, have, np.array([mix.cap(name) for name in names]), mix.tokens), tokenized
 

@@ -210,6 +210,7 @@ def test_from_the_command_line(pair: tuple[Path, Path], twice: tuple[Any, Path],
     assert "bits a byte" in (tmp_path / "comparison.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["regmix", "mixing-laws", "dcpt", "scaling"])
 def test_optimize_proposes_weights_that_a_recipe_takes(pair: tuple[Path, Path], tmp_path: Path, method: str) -> None:
     pytest.importorskip("lightgbm")

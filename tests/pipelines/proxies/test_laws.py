@@ -73,6 +73,7 @@ def grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return n, d, r
 
 
+@pytest.mark.slow
 def test_a_d_cpt_law_comes_back() -> None:
     n, d, r = grid()
     found = dcpt.fit(n, d, r, LAW.predict(n, d, r))
@@ -84,6 +85,7 @@ def test_a_d_cpt_law_comes_back() -> None:
     assert found.predict(7e9, 5e10, 0.33) == pytest.approx(LAW.predict(7e9, 5e10, 0.33), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_d_cpt_law_of_one_size_leaves_size_out() -> None:
     _, d, r = grid()
     n = np.full(len(d), 1e6)
