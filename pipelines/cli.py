@@ -22,6 +22,7 @@ from pipelines.quality_cli import app as quality_app
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
+from pipelines.tokenizer_cli import app as tokenizer_app
 from pipelines.version import Version
 from trainer.cli import eval_command, generate_command
 from trainer.errors import RequestError
@@ -390,6 +391,7 @@ app.command("schedule", epilog=SCHEDULE_EPILOG)(schedule)
 app.command("label", epilog=LABEL_EPILOG)(label)
 app.add_typer(quality_app, name="quality")
 app.command("mix", epilog=MIX_EPILOG)(mix)
+app.add_typer(tokenizer_app, name="tokenizer")
 
 
 @app.command(epilog="Example: pomona doctor")

@@ -283,11 +283,42 @@ class Decontaminate(Part):
     recall: int = Field(default=200, ge=0, le=10_000)
 
 
-class TokenizerUse(Part):
-    """A byte-fallback BPE tokenizer trained on the mixture (AFM section 3.2: digits split, no normalisation)."""
+VOCABULARIES: Mapping[str, int] = {"afm-on-device": 49_152, "afm-server": 100_000}
+"""AFM's report says 49k and 100k; 49,152 is what axlearn's open configuration has."""
 
+
+class TokenizerUse(Part):
+    """A byte-fallback BPE tokenizer trained on the mixture (AFM section 3.2: digits split, not normalised), or a file.
+
+    `preset` is a size of AFM's. `file` is a tokenizer.json that is taken as it is, of any model. `eos` is the special
+    token that ends documents; where it is null, the tokenizer's own is looked for. `lossy` says what becomes of a
+    document whose tokens do not spell it: it fails, or it is kept and the ledger says so.
+    """
+
+    preset: Literal["afm-on-device", "afm-server"] | None = None
     vocab_size: int = Field(default=8192, ge=300, le=1_000_000)
     sample_bytes: int = Field(default=16_000_000, ge=100_000)
+    file: Reference | None = None
+    eos: Annotated[str, Field(min_length=1)] | None = None
+    lossy: Literal["fail", "keep"] = "fail"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("preset") in VOCABULARIES:
+            return {"vocab_size": VOCABULARIES[value["preset"]], **value}
+        return value
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.file is not None and (self.preset is not None or self.vocab_size != 8192):
+            raise ValueError("'file' is taken as it is; give either it or 'preset' and 'vocab_size'")
+        if self.preset is not None and self.vocab_size != VOCABULARIES[self.preset]:
+            raise ValueError(
+                f"preset {self.preset!r} has {VOCABULARIES[self.preset]} tokens, but vocab_size is {self.vocab_size}; "
+                "give one of them"
+            )
+        return self
 
 
 class Heldout(Part):

@@ -36,6 +36,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_dedup(recipe, place),
         *_parts(recipe, place),
         *_benchmarks(recipe, place),
+        *_tokenizer(recipe, place),
         *stage_problems(recipe, place),
         *_paths(recipe, place),
     ]
@@ -389,6 +390,33 @@ def _entries(recipe: Recipe, stage: str, mix: StageMix, place: Place, measured: 
         if entry.signal is not None and entry.signal not in measured:
             found.append(f"{where}.signal: no signal {entry.signal!r} is measured{nearest(entry.signal, measured)}")
     return found
+
+
+def _tokenizer(recipe: Recipe, place: Place) -> list[str]:
+    """Look at a tokenizer that is given: there, the right one, readable, with a token that ends documents."""
+    from pipelines import tokenizer
+    from pipelines.storage import sha256
+
+    use = recipe.tokenizer
+    if use.file is None:
+        names = tokenizer.SPECIAL
+        wrong = use.eos is not None and use.eos not in names
+        said = f"no special token {use.eos!r}{nearest(use.eos or '', names)}"
+        return [f"{place('tokenizer', 'eos')}: {said}; a trained tokenizer has {', '.join(names)}"] if wrong else []
+    where = place("tokenizer", "file")
+    path, expected = use.file.path, use.file.sha256
+    if not path.is_file():
+        return [f"{where}: {path}: no such file"]
+    if expected is not None and (now := sha256(path)) != expected:
+        return [
+            f"{where}.sha256: {path} has changed: found {now}, expected {expected}; put the right file back, or give "
+            "its digest"
+        ]
+    try:
+        tokenizer.end_of_text(tokenizer.load(path), use.eos)
+    except ValueError as error:
+        return [f"{where}: {path}: {error}"]
+    return []
 
 
 def _paths(recipe: Recipe, place: Place) -> list[str]:

@@ -164,8 +164,8 @@ def flow(run: Run) -> Made:
     name, first = next(iter(recipe.stages.items()))
     weights = select.weights_by_source(first, name, selected)
     settings = recipe.tokenizer
-    trained = run.note(tokenize.train(steps, clean, weights, settings.vocab_size, settings.sample_bytes, recipe.seed))
-    tokenized = run.note(tokenize.run(steps, clean, trained))
+    trained = run.note(tokenize.train(steps, clean, weights, settings, recipe.seed))
+    tokenized = run.note(tokenize.run(steps, clean, trained, keep_lossy=settings.lossy == "keep"))
     mixed = run.note(mix.run(steps, recipe, clean, trained, tokenized, selected))
     return Made(trained, mixed, collect.run(steps, run.finished), near, clean)
 

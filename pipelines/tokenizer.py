@@ -5,6 +5,7 @@ It is trained and run by the `tokenizers` library; this file only says which one
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from pipelines.storage import read_bytes, write_bytes
 
 SPECIAL = ("<pad>", "<bos>", "<eos>")
+ENDS = ("<eos>", "</s>", "<|end_of_text|>", "<|endoftext|>", "<｜end▁of▁sentence｜>")
+"""What published tokenizers call the token that ends a document; the first that there is counts."""
+
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 WORDS = r" ?\p{L}[\p{L}\p{M}]*| ?[^\s\p{L}\p{N}]+|\p{N}|\n+|[^\S\n]+(?=\s|$)|[^\S\n]+"
@@ -77,6 +81,48 @@ def save(tokenizer: Tokenizer, path: Path) -> None:
 
 def load(path: Path) -> Tokenizer:
     """Load a tokenizer so that special tokens spelled in a text stay text (the flag is not part of the file)."""
-    tokenizer = Tokenizer.from_str(read_bytes(path).decode())
+    return loads(read_bytes(path).decode())
+
+
+def loads(state: str) -> Tokenizer:
+    """Make a tokenizer of the library's JSON; texts are encoded whole, and special tokens in them stay text.
+
+    Raises ValueError where it is not one.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(state)
+    except Exception as error:  # the library raises nothing more special
+        raise ValueError(f"not a tokenizer.json: {error}") from error
     tokenizer.encode_special_tokens = True
+    # Both are part of the file, and would cut or fill documents.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer
+
+
+def end_of_text(tokenizer: Tokenizer, named: str | None = None) -> tuple[str, int]:
+    """Return the token that ends documents, and its id.
+
+    Args:
+        tokenizer: to look in.
+        named: the token it should be; None takes the first of ENDS that there is.
+
+    Raises:
+        ValueError: there is none, or it is not a special token, so that a text could hold it.
+    """
+    added = {token.content: number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    for name in ENDS if named is None else (named,):
+        if name in added:
+            return name, added[name]
+    there = ", ".join(sorted(added, key=lambda name: added[name])[:20]) or "none"
+    if named is None:
+        raise ValueError(f"no end of documents, none of {', '.join(ENDS)}: special tokens are {there}; give 'eos'")
+    close = difflib.get_close_matches(named, added, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    what = "an ordinary token, which a text may hold" if tokenizer.token_to_id(named) is not None else "no token of it"
+    raise ValueError(f"eos {named!r} is {what}{hint}; special tokens are {there}")
+
+
+def size(tokenizer: Tokenizer) -> int:
+    """Return how many ids a model needs: one more than the largest, wherever ids are left out."""
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())

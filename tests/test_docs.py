@@ -14,7 +14,7 @@ from filters import families, family
 from filters.line_family import line_signals
 from pipelines.cli import app
 from pipelines.mixture_presets import PRESETS
-from pipelines.recipe import BlockUse, Dedup, Filters, Recipe, RuleUse, StageMix
+from pipelines.recipe import BlockUse, Dedup, Filters, Recipe, RuleUse, StageMix, TokenizerUse
 from pipelines.recipe_checks import COUNTED
 from pipelines.rules import drafts
 from pipelines.steps.dedup import configured
@@ -62,6 +62,16 @@ def test_the_sections_on_duplicates_in_the_docs_are_right() -> None:
     settings = [Dedup.model_validate(one) for one in found]
     assert {"protect", "index", "url", "order"} <= set(found[0]) | set(found[1])
     assert configured(settings[0]).edit_similarity == 0.8
+
+
+def test_the_tokenizers_and_packings_in_the_docs_are_right() -> None:
+    found = [yaml.safe_load(text)["tokenizer"] for text in blocks(ROOT / "docs" / "tokenizers.md", "yaml")]
+    settings = [TokenizerUse.model_validate(one) for one in found]
+    assert [one.vocab_size for one in settings[:2]] == [49_152, 32_768]
+    assert settings[2].file is not None
+    (text,) = blocks(ROOT / "docs" / "loading.md", "yaml")
+    train = TrainConfig.model_validate(yaml.safe_load(text)["train"])
+    assert (train.stages["core"].packing, train.prefetch) == ("best_fit", 2)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,6 +13,7 @@ from trainer.device import autocast, resolve_device
 from trainer.errors import CheckpointError, RequestError
 from trainer.models.attention import KeyValueCache
 from trainer.models.decoder import Decoder
+from trainer.special_tokens import special_token
 from trainer.summary import Generated
 
 
@@ -93,8 +94,8 @@ def continue_text(
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     if not ids:
         raise RequestError(f"the prompt {prompt!r} encodes to no token; give some text")
-    eos = tokenizer.token_to_id("<eos>")
-    special = tuple(i for i in (tokenizer.token_to_id(t) for t in ("<bos>", "<pad>")) if i is not None)
+    eos = special_token(tokenizer, "eos")
+    special = tuple(i for i, t in sorted(tokenizer.get_added_tokens_decoder().items()) if t.special and i != eos)
     # A model's vocabulary may be padded beyond the tokenizer's: those ids mean nothing.
     padding = tuple(range(tokenizer.get_vocab_size(), model.config.vocab_size))
     stopping = stop_at_eos and eos is not None

@@ -105,6 +105,7 @@ class Loop:
                         "tokens": step * stage.tokens_per_step,
                         "tokens_per_second": round(speed, 1),
                         "seconds": round(position.seconds, 3),
+                        "data_seconds": round(result.data_seconds, 6),
                     }
                 )
                 last = step == stage.steps
@@ -117,6 +118,7 @@ class Loop:
                     position.seconds = time.perf_counter() - began
                     checkpoint(position)
         finally:
+            stage.close()
             self.progress.stop()
         optimizer.zero_grad(set_to_none=True)
 

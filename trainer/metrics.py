@@ -29,6 +29,8 @@ class StepRow(TypedDict):
     tokens_per_second: float
     seconds: float
     """Wall time of the stage so far."""
+    data_seconds: float
+    """How long this step waited for its batch."""
 
 
 class HeldOutRow(TypedDict):

@@ -118,6 +118,9 @@ class StageConfig(_Section):
     tokens: int | None = Field(default=None, gt=0)
     epochs: float | None = Field(default=None, gt=0.0)
     shuffle: bool = Field(default=True, description="false: windows in stored order")
+    packing: Literal["concat", "best_fit"] = Field(
+        default="concat", description="concat: cut every sequence_length; best_fit: whole documents (2404.10830)"
+    )
     mask_documents: bool = Field(
         default=True, description="no attention across packed documents; AFM's report is silent"
     )
@@ -176,6 +179,7 @@ class TrainConfig(_Section):
     seed: int = 0
     device: str = Field(default="auto", description="auto: CUDA where there is one, else the CPU")
     threads: int | None = Field(default=None, gt=0, description="CPU threads; default torch's (OMP_NUM_THREADS)")
+    prefetch: int = Field(default=2, ge=0, description="steps whose batches are made ahead, by a thread; 0 makes none")
     heldout: HeldOutConfig = HeldOutConfig()
     evaluate_every: int = Field(default=25_000, gt=0, description="steps; axlearn honeycrisp. Start and end always")
     checkpoint_every: int = Field(default=5_000, gt=0, description="steps; axlearn honeycrisp. The end always")

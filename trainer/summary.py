@@ -22,6 +22,10 @@ class StageSummary(BaseModel):
     """Over the training steps alone."""
     manifest_sha256: str
     """SHA-256 of the token manifest that the stage was trained on."""
+    order_sha256: str = ""
+    """Digest of the order it was trained in: see `MixtureLoader.order_digest`."""
+    data_seconds: float = 0.0
+    """How long its steps waited for their batches, of the time of the training steps."""
 
 
 class Generated(BaseModel):

@@ -38,6 +38,7 @@ from trainer.progress import TrainProgress
 from trainer.recipe import TrainConfig
 from trainer.stages.pretrain import PretrainStage
 from trainer.summary import StageSummary, Summary
+from trainer.timeline import plot_timeline, waited
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,15 @@ def plan(run: Path, config: TrainConfig, stages: Sequence[str] | None = None) ->
         raise RequestError(f"no stage {', '.join(unknown)} in the recipe; train.stages has {', '.join(config.stages)}")
     tokens = run / "tokens"
     built = [
-        PretrainStage(name, settings, tokens / name, seed=config.seed, z_loss=config.z_loss)
+        PretrainStage(
+            name,
+            settings,
+            tokens / name,
+            seed=config.seed,
+            z_loss=config.z_loss,
+            prefetch=config.prefetch,
+            index=run / "packing",
+        )
         for name, settings in config.stages.items()
     ]
     heldout = HeldOut(
@@ -222,6 +231,8 @@ class _Run:
                     seconds=round(now.seconds, 3),
                     tokens_per_second=round(tokens / now.train_seconds, 1),
                     manifest_sha256=stage.loader.stage.digest,
+                    order_sha256=stage.loader.order_digest,
+                    data_seconds=round(waited(self.metrics.rows, stage.name), 3),
                 )
                 done = [*completed, finished]
             state = ckpt.CheckpointState(
@@ -243,6 +254,7 @@ class _Run:
 
         loop.run(stage, optimizer, position, checkpoint)
         plot_losses(self.metrics.rows, self.out / "loss.png")
+        plot_timeline(self.metrics.rows, self.out / "timeline.png")
         self.progress.say(
             f"{stage.name}: held-out loss {done[-1].heldout_start:.4f} -> {done[-1].heldout_end:.4f}, "
             f"{done[-1].seconds:.1f} s"
@@ -304,11 +316,13 @@ class _Run:
                 f"{self.plan.tokenizer_sha256} now; {again}"
             )
         for summary in state.completed:
-            now = self.plan.stages[self.names.index(summary.stage)].loader.stage
-            if now.digest != summary.manifest_sha256:
+            loader = self.plan.stages[self.names.index(summary.stage)].loader
+            # Documents may have been taken down since: the order is what must be the same.
+            if loader.order_digest != summary.order_sha256:
                 raise CheckpointError(
                     f"{self.checkpoint}: cannot resume: stage {summary.stage} was trained on a mixture whose manifest "
-                    f"had sha256 {summary.manifest_sha256}, {now.manifest_path} has {now.digest}; {again}"
+                    f"had sha256 {summary.manifest_sha256}, {loader.stage.manifest_path} has {loader.stage.digest} and "
+                    f"lays its documents out in another order; {again}"
                 )
 
     def _forget(self, first: int) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines import mixture, tokenizer
+from pipelines import mixture
 from pipelines.document import id_bits
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
@@ -217,11 +217,9 @@ def run(
             conserve=("ledger",),
         )
         done = steps.run_plan(plan, folder)
-        library = tokenizer.load(trained.parts("tokenizer")[0])
-        eos = library.token_to_id("<eos>")
-        assert eos is not None  # the tokenizer step puts it in
-        dtype = "uint16" if library.get_vocab_size() <= 65_535 else "uint32"
-        facts: dict[str, Any] = {"stages": {}, "vocab_size": library.get_vocab_size(), "eos_id": eos, "dtype": dtype}
+        eos, vocabulary = int(trained.facts["eos_id"]), int(trained.facts["vocab_size"])
+        dtype = "uint16" if vocabulary <= 65_535 else "uint32"
+        facts: dict[str, Any] = {"stages": {}, "vocab_size": vocabulary, "eos_id": eos, "dtype": dtype}
         scrap = ["choices"]
         for name, one in choices.stages.items():
             laid = order_stage(choices, name, recipe.seed)

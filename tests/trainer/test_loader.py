@@ -137,13 +137,13 @@ def test_any_step_is_the_same_alone_and_in_sequence(token_run: Path) -> None:
 def test_epochs_are_reshuffled_and_complete(token_run: Path) -> None:
     loader = MixtureLoader(token_run / "tokens" / "core", sequence_length=64, batch_size=1, seed=4)
     n = loader.windows
-    orders = [loader.window_starts(np.arange(e * n, (e + 1) * n)) // 64 for e in range(3)]
+    orders = [loader.sequences(np.arange(e * n, (e + 1) * n)) for e in range(3)]
     for order in orders:
         assert sorted(order.tolist()) == list(range(n))
     assert np.mean(orders[0] == orders[1]) < 0.1
     assert np.mean(orders[1] == orders[2]) < 0.1
     stored = MixtureLoader(token_run / "tokens" / "core", sequence_length=64, batch_size=1, shuffle=False)
-    np.testing.assert_array_equal(stored.window_starts(np.arange(n, 2 * n)) // 64, np.arange(n))
+    np.testing.assert_array_equal(stored.sequences(np.arange(n, 2 * n)), np.arange(n))
 
 
 def test_provenance_names_the_document_of_every_token(token_run: Path) -> None:

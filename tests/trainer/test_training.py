@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rich.console import Console
@@ -17,13 +19,15 @@ from safetensors.torch import load_file
 
 from tests.trainer.conftest import TINY, tiny_config
 from trainer import checkpoint as ckpt
+from trainer.data.tokens import sha256
 from trainer.errors import CheckpointError, DataError, NonFiniteLossError, RequestError
 from trainer.loop import Loop
 from trainer.metrics import Metrics, read_metrics
-from trainer.models import load_hf
+from trainer.models import build, load_hf
 from trainer.recipe import TrainConfig
 from trainer.stages.pretrain import PretrainStage
 from trainer.summary import Summary
+from trainer.timeline import waited
 from trainer.training import plan, train
 
 QUIET = Console(quiet=True)
@@ -58,7 +62,7 @@ def assert_same_run(one: Path, two: Path) -> None:
         assert torch.equal(value, b[name]), name
 
     def rows(out: Path) -> list[dict[str, Any]]:
-        timed = ("seconds", "tokens_per_second")
+        timed = ("seconds", "tokens_per_second", "data_seconds")
         return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(out / "metrics.jsonl")]
 
     assert rows(one) == rows(two)
@@ -84,7 +88,7 @@ def test_a_run_leaves_the_documented_folder(straight: Path) -> None:
     names = {path.relative_to(straight).as_posix() for path in straight.rglob("*") if path.is_file()}
     model = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     saved = model | {"optimizer.pt", "state.json"}
-    expected = {"metrics.jsonl", "loss.png", "summary.json"} | {f"model/{name}" for name in model}
+    expected = {"metrics.jsonl", "loss.png", "timeline.png", "summary.json"} | {f"model/{name}" for name in model}
     for folder in ("core/checkpoint-000005", "core/checkpoint-000010", "continued/checkpoint-000004"):
         expected |= {f"{folder}/{name}" for name in saved}
     assert names == expected
@@ -237,9 +241,80 @@ def test_resume_with_other_settings_is_refused(
 def test_resume_with_another_mixture_is_refused(token_run: Path, straight: Path, tmp_path: Path) -> None:
     shutil.copytree(token_run, tmp_path / "run")
     manifest = tmp_path / "run" / "tokens" / "core" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "sources": {}}))
+    told = json.loads(manifest.read_text())
+    phases = [{"tokens": 1000}, {"tokens": told["tokens"] - 1000}]
+    manifest.write_text(json.dumps({**told, "phases": phases}))
     with pytest.raises(CheckpointError, match="stage core was trained on a mixture whose manifest"):
         train(tmp_path / "run", tiny_config(), out=straight, console=QUIET)
+
+
+def test_a_training_goes_on_after_a_take_down(token_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first steps saw the document; those after the take-down see everything else where it was."""
+    run, out = tmp_path / "run", tmp_path / "train"
+    shutil.copytree(token_run, run)
+    with monkeypatch.context() as patch:
+        stop_after(patch, "continued", 2)
+        with pytest.raises(StoppedError):
+            train(run, tiny_config(checkpoint_every=1), out=out, console=QUIET)
+    taken = run / "tokens" / "continued"
+    before = PretrainStage("continued", tiny_config().stages["continued"], taken, seed=0, z_loss=0.0)
+    document = int(before.loader.batch(3).document_ids[0, 0])
+    pq.write_table(pa.table({"document": pa.array([document], pa.int64())}), taken / "excluded.parquet")
+    told = json.loads((taken / "manifest.json").read_text())
+    told["excluded"] = {"path": "excluded.parquet", "sha256": sha256(taken / "excluded.parquet"), "documents": 1}
+    (taken / "manifest.json").write_text(json.dumps(told))
+    summary = train(run, tiny_config(checkpoint_every=1), out=out, console=QUIET)
+    assert summary.stages[1].steps == 4
+    state = ckpt.read_state(ckpt.checkpoints(out / "continued")[-1])
+    assert state.loader["excluded"] == 1
+    after = PretrainStage("continued", tiny_config().stages["continued"], taken, seed=0, z_loss=0.0)
+    assert after.loader.batch(3).valid_tokens < before.loader.batch(3).valid_tokens
+
+
+def test_a_step_of_nothing_but_taken_down_documents_changes_no_weight_by_its_loss(token_run: Path) -> None:
+    folder = token_run / "tokens" / "core"
+    stage = PretrainStage("core", tiny_config().stages["core"], folder, seed=0, z_loss=0.0)
+    stage.loader.stage.excluded[:] = True
+    stage.loader._masks = True
+    model = build(tiny_config().model.resolve(vocab_size=512, sequence_length=48), seed=0, device=torch.device("cpu"))
+    result = stage.backward(model, 1)
+    assert (result.loss, result.valid_tokens) == (0.0, 0)
+    assert all(not p.grad.any() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("changes", [{"prefetch": 0}, {"prefetch": 7}])
+def test_batches_made_ahead_do_not_change_a_run(
+    token_run: Path, straight: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    train(token_run, tiny_config(**changes), out=tmp_path, console=QUIET)
+    assert_same_run(straight, tmp_path)
+
+
+def test_best_fit_trains_and_resumes(token_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {name: {**stage, "packing": "best_fit"} for name, stage in _stages().items()}
+    train(token_run, tiny_config(stages=stages), out=tmp_path / "whole", console=QUIET)
+    with monkeypatch.context() as patch:
+        stop_after(patch, "core", 7)
+        with pytest.raises(StoppedError):
+            train(token_run, tiny_config(stages=stages), out=tmp_path / "parts", console=QUIET)
+    train(token_run, tiny_config(stages=stages), out=tmp_path / "parts", console=QUIET)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    with pytest.raises(CheckpointError, match=r"packing was 'best_fit' and is 'concat' now"):
+        train(token_run, tiny_config(), out=tmp_path / "whole", console=QUIET)
+
+
+def _stages() -> dict[str, dict[str, Any]]:
+    return {
+        "core": {"steps": 10, "warmup_steps": 2, "sequence_length": 32, "batch_size": 4},
+        "continued": {"steps": 4, "warmup_steps": 1, "sequence_length": 48, "batch_size": 2},
+    }
+
+
+def test_every_step_says_how_long_it_waited_for_data(straight: Path) -> None:
+    rows = [row for row in read_metrics(straight / "metrics.jsonl") if "loss" in row]
+    assert all(row["data_seconds"] >= 0 for row in rows)
+    assert waited(rows, "core") == pytest.approx(sum(row["data_seconds"] for row in rows if row["stage"] == "core"))
+    assert (straight / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_settings_that_do_not_change_the_weights_may_change(token_run: Path, straight: Path, tmp_path: Path) -> None:

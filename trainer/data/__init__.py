@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainer.data.loader import IGNORE, Batch, MixtureLoader
+from trainer.data.ahead import Ahead
+from trainer.data.loader import IGNORE, PADDING, Batch, MixtureLoader
 from trainer.data.tokens import TokenStage
 
-__all__ = ["IGNORE", "Batch", "MixtureLoader", "TokenStage"]
+__all__ = ["IGNORE", "PADDING", "Ahead", "Batch", "MixtureLoader", "TokenStage"]

@@ -16,8 +16,8 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Where the permutation of (seed, epoch) sends each index, 0 <= index < size.
+def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int = 0) -> NDArray[np.int64]:
+    """Where the permutation of (seed, epoch, phase) sends each index, 0 <= index < size.
 
     A balanced Feistel network over the next even number of bits, walked until the value falls below `size` (cycle
     walking, Black and Rogaway 2002): a bijection for every size, in constant memory, so that the data order of a step
@@ -32,6 +32,8 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int) -> NDArr
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
         base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
+        if phase:
+            base = _mix(base ^ np.uint64(phase))
         keys = _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
         value = index.astype(np.uint64)
         walking = np.ones(len(value), dtype=bool)

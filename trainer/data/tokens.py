@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from trainer.data.runs import Runs, spread
 from trainer.errors import DataError
 
 
@@ -40,6 +44,25 @@ class TokenizerEntry(BaseModel):
     sha256: str
 
 
+class PhaseEntry(BaseModel):
+    """A stretch of the stored order with weights of its own: sequences are shuffled within it, never out of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int = Field(gt=0)
+    weights: Mapping[str, float] = {}
+
+
+class ExcludedEntry(BaseModel):
+    """Documents taken down after the stage was written: a Parquet table with one int64 column `document`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str
+    documents: int = Field(ge=0)
+
+
 class TokenManifest(BaseModel):
     """What `tokens/<stage>/manifest.json` says; fields that the trainer does not use are left alone."""
 
@@ -52,6 +75,17 @@ class TokenManifest(BaseModel):
     tokens: int = Field(gt=0)
     shards: tuple[ShardEntry, ...] = Field(min_length=1)
     tokenizer: TokenizerEntry
+    phases: tuple[PhaseEntry, ...] = ()
+    """In order; none means one phase."""
+    excluded: ExcludedEntry | None = None
+
+    @model_validator(mode="after")
+    def _sums(self) -> Self:
+        for name, parts in (("shards", self.shards), ("phases", self.phases)):
+            total = sum(part.tokens for part in parts)
+            if parts and total != self.tokens:
+                raise ValueError(f"tokens is {self.tokens}, but the {name} sum to {total}")
+        return self
 
 
 def sha256(path: Path) -> str:
@@ -64,13 +98,20 @@ class TokenStage:
     """Memory-mapped tokens of one stage with the table of its documents.
 
     A shard's size is checked on opening and its SHA-256 when it is first read from, so that opening stays cheap and
-    no token of a changed shard ever reaches a model.
+    no token of a changed shard ever reaches a model. Threads may share a stage; a process that it is sent to opens the
+    files again.
+
+    Args:
+        manifest: `tokens/<stage>` or the manifest.json in it.
+        verify: check each shard's SHA-256 when it is first read from.
+        excluded: rows of documents.parquet that carry no loss and are not shown, besides those the manifest excludes.
 
     Raises:
-        DataError: manifest, shard or documents.parquet is missing, malformed or disagrees with the manifest.
+        DataError: manifest, shard, documents.parquet or the table of excluded documents is missing, malformed or
+        disagrees with the manifest.
     """
 
-    def __init__(self, manifest: Path | str, *, verify: bool = True) -> None:
+    def __init__(self, manifest: Path | str, *, verify: bool = True, excluded: Iterable[int] = ()) -> None:
         given = Path(manifest)
         self.manifest_path = given if given.suffix == ".json" else given / "manifest.json"
         self.folder = self.manifest_path.parent
@@ -78,18 +119,20 @@ class TokenStage:
         self.digest = sha256(self.manifest_path)
         """SHA-256 of the manifest; since that names every shard's digest, it stands for the stage's whole content."""
         self.dtype = np.dtype("<u2" if self.manifest.dtype == "uint16" else "<u4")
-        self.bases: NDArray[np.int64] = np.concatenate(
-            ([0], np.cumsum([shard.tokens for shard in self.manifest.shards]))
-        ).astype(np.int64)
+        lengths = [shard.tokens for shard in self.manifest.shards]
+        self.bases: NDArray[np.int64] = np.cumsum([0, *lengths], dtype=np.int64)
         """Global token position at which each shard starts; the last entry is the number of tokens."""
-        if int(self.bases[-1]) != self.manifest.tokens:
-            raise DataError(
-                f"{self.manifest_path}: tokens is {self.manifest.tokens}, but the shards sum to {int(self.bases[-1])}"
-            )
-        self._verified = [not verify] * len(self.manifest.shards)
-        self._maps = [self._open(index) for index in range(len(self.manifest.shards))]
-        self.document_starts = self._read_documents()
-        """Global token position of each document, ascending; int64 [documents]."""
+        self._verify, self._lock = verify, threading.Lock()
+        self._verified = [not verify] * len(lengths)
+        self._maps = [self._open(index) for index in range(len(lengths))]
+        self.document_starts, self.document_ends = self._read_documents()
+        """Global token position at which each document starts, ascending, and ends; int64 [documents] each."""
+        self._named = tuple(int(row) for row in excluded)
+        self.excluded = self._read_excluded()
+        """bool [documents]: masked documents."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (str(self.manifest_path), self._verify, self._named)
 
     @property
     def tokens(self) -> int:
@@ -101,25 +144,53 @@ class TokenStage:
         """The tokenizer.json named by the manifest."""
         return (self.folder / self.manifest.tokenizer.path).resolve()
 
-    def gather(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Windows of `length` tokens from global positions: int64 [len(starts), length]. Windows may cross shards."""
-        out = np.empty((len(starts), length), dtype=np.int64)
-        for row, start in enumerate(starts.tolist()):
-            shard = int(np.searchsorted(self.bases, start, side="right")) - 1
-            filled = 0
-            while filled < length:
-                tokens = self._shard(shard)
-                begin = start + filled - int(self.bases[shard])
-                part = tokens[begin : begin + length - filled]
-                out[row, filled : filled + len(part)] = part
-                filled += len(part)
-                shard += 1
-        if out.size and int(out.max()) >= self.manifest.vocab_size:
+    @property
+    def phase_starts(self) -> NDArray[np.int64]:
+        """Global token position at which each phase starts, and the number of tokens; int64 [phases + 1]."""
+        sizes = [phase.tokens for phase in self.manifest.phases] or [self.tokens]
+        return np.cumsum([0, *sizes], dtype=np.int64)
+
+    @cached_property
+    def layout_digest(self) -> str:
+        """SHA-256 of where everything lies, not of what it says: shards, phases and documents by their lengths.
+
+        Two stages of one layout have the same order. A stage from which documents were taken down keeps its layout;
+        another mixture, or another order of the same documents, has another.
+        """
+        state = hashlib.sha256()
+        facts = {
+            "stage": self.manifest.stage,
+            "shards": [shard.tokens for shard in self.manifest.shards],
+            "phases": self.phase_starts.tolist(),
+            "tokenizer": self.manifest.tokenizer.sha256,
+        }
+        state.update(json.dumps(facts, sort_keys=True).encode())
+        state.update(np.ascontiguousarray(self.document_starts, "<i8").tobytes())
+        return state.hexdigest()
+
+    def read(self, runs: Runs) -> NDArray[np.generic]:
+        """The tokens of runs, one after the other; in the type of the shards. A run lies within one document."""
+        if len(self._maps) == 1:
+            return self._checked(self._shard(0)[spread(runs.position, runs.length)], runs)
+        shard = np.searchsorted(self.bases, runs.position, side="right") - 1
+        ends = np.cumsum(runs.length)
+        out = np.empty(int(ends[-1]) if len(ends) else 0, self.dtype)
+        for index in np.unique(shard).tolist():
+            chosen = np.flatnonzero(shard == index)
+            length = runs.length[chosen]
+            places = spread(ends[chosen] - length, length)
+            out[places] = self._shard(index)[spread(runs.position[chosen] - self.bases[index], length)]
+        return self._checked(out, runs)
+
+    def _checked(self, tokens: NDArray[Any], runs: Runs) -> NDArray[Any]:
+        if tokens.size and int(tokens.max()) >= self.manifest.vocab_size:
+            place = int(np.searchsorted(np.cumsum(runs.length), int(tokens.argmax()), side="right"))
+            row = int(self.document_rows(runs.position[place : place + 1])[0])
             raise DataError(
-                f"{self.folder}: a token id of {int(out.max())} in the windows at {starts.tolist()}, but vocab_size is "
-                f"{self.manifest.vocab_size}; tokenize the stage again"
+                f"{self.folder}: a token id of {int(tokens.max())} in document {row} of documents.parquet, but "
+                f"vocab_size is {self.manifest.vocab_size}; tokenize the stage again"
             )
-        return out
+        return tokens
 
     def document_rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row in documents.parquet of the document each global position belongs to; same shape."""
@@ -132,15 +203,20 @@ class TokenStage:
 
     def _shard(self, index: int) -> NDArray[np.generic]:
         if not self._verified[index]:
-            entry = self.manifest.shards[index]
-            found = sha256(self.folder / entry.path)
-            if found != entry.sha256:
-                raise DataError(
-                    f"{self.folder / entry.path}: the shard has changed: sha256 is {found}, the manifest expects "
-                    f"{entry.sha256}; restore the shard or tokenize the stage again"
-                )
-            self._verified[index] = True
+            with self._lock:
+                if not self._verified[index]:
+                    entry = self.manifest.shards[index]
+                    self._same(self.folder / entry.path, entry.sha256, "the shard", "restore the shard")
+                    self._verified[index] = True
         return self._maps[index]
+
+    def _same(self, path: Path, expected: str, what: str, remedy: str) -> None:
+        found = sha256(path)
+        if found != expected:
+            raise DataError(
+                f"{path}: {what} has changed: sha256 is {found}, the manifest expects {expected}; {remedy} or "
+                "tokenize the stage again"
+            )
 
     def _open(self, index: int) -> NDArray[np.generic]:
         entry = self.manifest.shards[index]
@@ -157,7 +233,7 @@ class TokenStage:
             )
         return np.memmap(path, dtype=self.dtype, mode="r")
 
-    def _read_documents(self) -> NDArray[np.int64]:
+    def _read_documents(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         path = self.folder / "documents.parquet"
         if not path.is_file():
             raise DataError(f"{path}: not found; it names the document of every token")
@@ -173,15 +249,51 @@ class TokenStage:
                 f"{path}: shard numbers must lie in 0..{len(self.manifest.shards) - 1} and there must be a document"
             )
         starts = self.bases[shard] + start
-        follows = np.append(starts[1:], self.tokens)
-        gaps = np.flatnonzero(starts + length != follows)
+        ends = starts + length
+        gaps = np.flatnonzero(ends != np.append(starts[1:], self.tokens))
         if int(starts[0]) != 0 or len(gaps):
             row = int(gaps[0]) if len(gaps) else 0
+            follows = int(np.append(starts[1:], self.tokens)[row])
             raise DataError(
-                f"{path}: row {row} covers tokens {int(starts[row])}..{int(starts[row] + length[row])} of the stage, "
-                f"but the next document starts at {int(follows[row])}; documents must lie back to back to the end"
+                f"{path}: row {row} covers tokens {int(starts[row])}..{int(ends[row])} of the stage, "
+                f"but the next document starts at {follows}; documents must lie back to back to the end"
             )
-        return starts
+        wrong = np.flatnonzero((length < 1) | (ends > self.bases[shard + 1]))
+        if len(wrong):
+            row = int(wrong[0])
+            raise DataError(
+                f"{path}: row {row} has {int(length[row])} tokens from {int(start[row])} of shard {int(shard[row])}, "
+                f"which holds {self.manifest.shards[int(shard[row])].tokens}; a document has at least its end mark and "
+                "lies within one shard"
+            )
+        return starts, ends
+
+    def _read_excluded(self) -> NDArray[np.bool_]:
+        mask = np.zeros(len(self.document_starts), bool)
+        rows = np.asarray(self._named, np.int64)
+        where = "excluded"
+        if (entry := self.manifest.excluded) is not None:
+            path = self.folder / entry.path
+            where = f"{path} or excluded"
+            if not path.is_file():
+                raise DataError(f"{path}: not found; the manifest names it as the documents that were taken down")
+            self._same(path, entry.sha256, "the table of excluded documents", "restore it")
+            try:
+                listed = pq.read_table(path, columns=["document"])["document"].to_numpy()
+            except (pa.ArrowInvalid, KeyError) as error:
+                raise DataError(f"{path}: cannot be read ({error}); expected one int64 column document") from error
+            if len(listed) != entry.documents:
+                raise DataError(f"{path}: {len(listed)} documents, the manifest expects {entry.documents}")
+            rows = np.concatenate([rows, listed.astype(np.int64)])
+        if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(mask)):
+            outside = int(rows[(rows < 0) | (rows >= len(mask))][0])
+            raise DataError(f"{where}: no document {outside}; documents.parquet has rows 0..{len(mask) - 1}")
+        mask[rows] = True
+        return mask
+
+
+def _reopened(manifest: str, verify: bool, excluded: tuple[int, ...]) -> TokenStage:
+    return TokenStage(manifest, verify=verify, excluded=excluded)
 
 
 def _read_manifest(path: Path) -> TokenManifest:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from trainer.errors import CheckpointError
 from trainer.models.decoder import Decoder
 from trainer.models.families import afm
+from trainer.special_tokens import ROLES, special_token
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -98,11 +99,10 @@ def _special_tokens(tokenizer: Path) -> dict[str, tuple[int, str]]:
 
     loaded = Tokenizer.from_file(str(tokenizer))
     found: dict[str, tuple[int, str]] = {}
-    for role in ("bos", "eos", "pad"):
-        token = f"<{role}>"
-        number = loaded.token_to_id(token)
+    for role in ROLES:
+        number = special_token(loaded, role)
         if number is not None:
-            found[role] = (number, token)
+            found[role] = (number, str(loaded.id_to_token(number)))
     return found
 
 

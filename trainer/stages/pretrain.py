@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.data import MixtureLoader
+from trainer.data import Ahead, MixtureLoader
 from trainer.device import autocast
 from trainer.errors import RequestError
 from trainer.models.decoder import Decoder
@@ -23,12 +23,31 @@ class PretrainStage:
     The mean is over all valid tokens of the step, not a mean of means: splitting a step into micro-batches does not
     change it.
 
+    Args:
+        name: of the stage.
+        settings: its part of the recipe.
+        tokens: its token folder.
+        seed: of the order.
+        z_loss: weight of (log Z)² a token.
+        prefetch: steps whose batches a thread makes ahead.
+        index: folder that keeps best-fit packings.
+
     Raises:
         DataError: as `MixtureLoader`.
         RequestError: the warm-up is longer than the stage.
     """
 
-    def __init__(self, name: str, settings: StageConfig, tokens: Path, *, seed: int, z_loss: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: StageConfig,
+        tokens: Path,
+        *,
+        seed: int,
+        z_loss: float,
+        prefetch: int = 0,
+        index: Path | None = None,
+    ) -> None:
         self.name, self.settings, self.z_loss = name, settings, z_loss
         self.loader = MixtureLoader(
             tokens,
@@ -36,8 +55,11 @@ class PretrainStage:
             batch_size=settings.batch_size,
             seed=seed,
             shuffle=settings.shuffle,
+            packing=settings.packing,
+            index=index,
         )
         self.steps = settings.resolve_steps(self.loader.windows)
+        self._ahead = Ahead(self.loader.batch, steps=self.steps, depth=prefetch)
         self.peak_lr, self.weight_decay = settings.peak_lr, settings.weight_decay
         self.tokens_per_step = settings.batch_size * settings.sequence_length
         if settings.warmup_steps > self.steps:
@@ -61,9 +83,9 @@ class PretrainStage:
     def backward(self, model: Decoder, step: int) -> StepLoss:
         """Forward and backward of the step's micro-batches."""
         device = model.embedding.weight.device
-        batch = self.loader.batch(step - 1)
+        batch, waited = self._ahead.take(step - 1)
         valid = batch.valid_tokens
-        if not valid:
+        if not valid and not self.loader.stage.excluded.any():
             raise RequestError(
                 f"train.stages.{self.name}: step {step} has no valid token: every document in it is a single token long"
             )
@@ -82,16 +104,22 @@ class PretrainStage:
                     labels=labels,
                     z_loss=self.z_loss,
                 )
-            (result.total / valid).backward()
+            (result.total / max(1, valid)).backward()
             cross_entropy += float(result.cross_entropy)
             z_loss += float(result.z)
             per_sequence.append(result.per_token.view(labels.shape).sum(dim=1))
-        return StepLoss(cross_entropy / valid, z_loss / valid, valid, torch.cat(per_sequence))
+        # A step whose documents were all taken down has no loss; the steps after it stay where they were.
+        count = max(1, valid)
+        return StepLoss(cross_entropy / count, z_loss / count, valid, torch.cat(per_sequence), waited)
 
     def documents(self, step: int, sequences: list[int]) -> list[dict[str, Any]]:
         """Rows of `MixtureLoader.provenance` for those sequences of a step."""
         wanted = {(step - 1) * self.settings.batch_size + row for row in sequences}
         return [row for row in self.loader.provenance(step - 1).to_pylist() if row["slot"] in wanted]
+
+    def close(self) -> None:
+        """Stop the thread that makes batches."""
+        self._ahead.close()
 
     def state_dict(self, step: int) -> dict[str, Any]:
         """The loader's state after `step` steps."""

@@ -19,6 +19,8 @@ class StepLoss(NamedTuple):
     valid_tokens: int
     per_sequence: Tensor
     """Float32 [batch_size]: loss summed over each sequence, to find the ones that went wrong."""
+    data_seconds: float
+    """How long the step waited for its batch."""
 
 
 class Stage(Protocol):
@@ -40,6 +42,10 @@ class Stage(Protocol):
 
     def documents(self, step: int, sequences: list[int]) -> list[dict[str, Any]]:
         """The documents in those sequences (row numbers) of a step: id, source and place."""
+        ...
+
+    def close(self) -> None:
+        """Stop what works ahead of the steps."""
         ...
 
     def state_dict(self, step: int) -> dict[str, Any]:

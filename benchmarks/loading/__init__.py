@@ -1,0 +1,1 @@
+"""Rate of the training loader from local disk, on one core."""
