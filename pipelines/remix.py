@@ -89,6 +89,8 @@ def curated(path: Path) -> Curated:
         return has[-1]
 
     kept = tuple(one for one in finished if one.name not in ("06-select", "08-mix"))
+    if "eos_id" not in last("tokenizer").facts:
+        raise RunFailed(f"{path}: {last('tokenizer').folder} was written by an older version; build the run again")
     measured = tuple(one for one in finished if "signals" in one.outputs) or (last("signals"),)
     return Curated(folder, folder.facts["recipe"], kept, last("documents"), measured, last("tokenizer"), last("tokens"))
 
@@ -177,7 +179,9 @@ def _mix(
     remove_file(out / runs.RUN)
     main = next((one for one in found if tokenizer is not None and _same(one.folder.path, tokenizer)), found[0])
     tokenized = [
-        one.tokenized if one.tokenizer == main.tokenizer else note(tokenize.run(steps, one.clean, main.trained))
+        one.tokenized
+        if one.tokenizer == main.tokenizer
+        else note(tokenize.run(steps, one.clean, main.trained, keep_lossy=recipe.tokenizer.lossy == "keep"))
         for one in found
     ]
     # Of runs that are tokenized again the own tokens, and the tokenizer that made them, are not this run's.

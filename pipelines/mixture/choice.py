@@ -178,6 +178,13 @@ def filling(tokens: Counts, wanted: int) -> NDArray[np.int64]:
         inside = start + _subset(tokens[start:stop], wanted - base)
         if base + int(tokens[inside].sum()) > wanted - rest:
             best = np.concatenate([np.arange(start), inside])
+    # Of an epoch that lacks little, the shortest document that is long enough is left out, wherever it stands.
+    lacking = int(tokens.sum()) - wanted
+    spare = np.flatnonzero(tokens >= lacking)
+    if lacking > 0 and len(spare):
+        one = int(spare[np.argmin(tokens[spare])])
+        if int(tokens.sum() - tokens[one]) > int(tokens[best].sum()):
+            best = np.delete(np.arange(len(tokens)), one)
     return best
 
 

@@ -111,7 +111,7 @@ def train(
         parameters |= {"weights": dict(weights), "seed": seed}
     return steps.perform(
         "06-tokenizer",
-        code=("pipelines.tokenizer", "pipelines.steps.tokenize", "pipelines.mixture"),
+        code=("pipelines.tokenizer", "pipelines.steps.tokenize", "pipelines.mixture.supply"),
         parameters=parameters,
         inputs=[documents.digest] if settings.file is None else [],
         body=body,

@@ -52,7 +52,10 @@ def test_documents_longer_than_a_sequence_do_not_keep_a_share_from_being_met(
     tokens = int(2 * min(have) * epochs)
     mix = StageMix(weights={"code": 0.5, "web": 0.5}, tokens=tokens)
     chosen = mixture.choose(data, np.ones(300, bool), "core", mix, seed)
-    assert all(0 <= short <= 64 for short in chosen.short.values())
+    for name, own in zip(data.names, have, strict=True):
+        # An epoch that all but ends, or has barely begun, is met only as nearly as the shortest documents are long.
+        part = chosen.tokens[name] / own % 1
+        assert 0 <= chosen.short[name] <= (64 if 0.1 < part < 0.9 else int(np.percentile(data.tokens, 10)))
     used = chosen.repeats
     for name in data.names:
         own = used[data.rows_of(name)]
