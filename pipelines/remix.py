@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,13 @@ from pipelines.storage import (
     lock,
     publish,
     read_schema,
+    read_table,
     remove,
     remove_file,
     sha256,
     write_json,
 )
+from pipelines.takedown import guard
 
 INHERITED = ("tokens", "epochs", "sequence_length")
 """What a stage of the run keeps where the file says nothing of it."""
@@ -143,14 +146,15 @@ def mix(
     first = found[0]
     asked, file = read_weights(weights, first.recipe)
     recipe, described = _recipe(found, asked)
-    problems = [*_together(found, tokenizer), *_unknown(found, recipe, file)]
+    listing = _taken_down([*folders, out])
+    problems = [*_together(found, tokenizer), *_unknown(found, recipe, file), *_back_again(found, listing)]
     if out in folders or out.resolve() in [folder.resolve() for folder in folders]:
         problems.append(f"--out {out}: this is a run that is mixed again, which stays as it is; name another folder")
     if problems:
         raise RecipeError(problems)
     check_writable(out)
     with lock(out, f"pomona mix {recipe.name}"):
-        return _mix(found, recipe, described, out, engine, weights, tokenizer, told)
+        return _mix(found, recipe, described, out, engine, weights, tokenizer, listing, told)
 
 
 def _mix(
@@ -161,6 +165,7 @@ def _mix(
     engine: Engine,
     weights: Path,
     tokenizer: Path | None,
+    listing: guard.Listing,
     told: Callable[[Finished], None],
 ) -> Path:
     from pipelines import card, report
@@ -204,6 +209,8 @@ def _mix(
     runs.set_aside_training(out, before_tokens)
     for entry in ledger.outputs["ledger"]:
         publish(ledger.folder / entry.path, out / entry.path)
+    if listing.takedowns:
+        write_json(out / guard.LIST, listing.model_dump(mode="json"))
     facts = [one.folder.facts or {} for one in found]
     write_json(
         out / runs.RUN,
@@ -294,6 +301,29 @@ def _together(found: Sequence[Curated], tokenizer: Path | None) -> list[str]:
             problems.append(
                 f"{one.folder.path}: tokenizer {one.tokenizer[:12]} of {sizes[1]:,} tokens, {first.folder.path} has "
                 f"{first.tokenizer[:12]} of {sizes[0]:,}; `--tokenizer {first.folder.path}` tokenizes all with that one"
+            )
+    return problems
+
+
+def _taken_down(folders: Sequence[Path]) -> guard.Listing:
+    """Join the take-downs of runs: what one of them gave up must not come back by another."""
+    entries = [entry for folder in folders for entry in guard.listing_of(folder).takedowns]
+    return guard.Listing(takedowns=tuple(dict.fromkeys(entries)))
+
+
+def _back_again(found: Sequence[Curated], listing: guard.Listing) -> list[str]:
+    """Say which runs still hold what was taken down in another of them, or where the mixture goes."""
+    refuse = guard.Guard.of(listing.takedowns)
+    problems: list[str] = []
+    for one in found if refuse else ():
+        held: Counter[str] = Counter()
+        for path in one.clean.parts("documents"):
+            held.update(refuse.refused(read_table(path, ["id", "uri", "license"])).drop_null().to_pylist())
+        if held:
+            said = ", ".join(f"{by} ({count:,} documents)" for by, count in sorted(held.items())[:5])
+            problems.append(
+                f"{one.folder.path}: holds what was taken down in another run of these: {said}; "
+                f"`pomona takedown {one.folder.path}` takes it down here too"
             )
     return problems
 

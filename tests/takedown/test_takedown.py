@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
+from pipelines import remix
+from pipelines.engines.local import LocalEngine
 from pipelines.recipe_errors import RecipeError
 from pipelines.runs.folder import opened
 from pipelines.runs.verify import verify
@@ -335,3 +338,13 @@ def test_a_training_goes_on_after_it(run: Path, recipe: Path) -> None:
     assert (run / "train/core/checkpoint-000024/state.json").exists()
     excluded = json.loads((run / "train/core/checkpoint-000024/state.json").read_text())["loader"]["excluded"]
     assert excluded == 1
+
+
+def test_a_new_mixture_keeps_the_take_downs_and_brings_nothing_back(run: Path, built: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.yaml"
+    weights.write_text("stages: {core: {weights: {pages: 0.8, notes: 0.2}, tokens: 40000}}")
+    takedown(run, Asked(urls=(URL,)))
+    out = remix.mix([run], weights, tmp_path / "out", LocalEngine(1))
+    assert read_json(out / "takedowns.json") == read_json(run / "takedowns.json")
+    with pytest.raises(RecipeError, match=re.escape(f"{built}: holds what was taken down in another run of these")):
+        remix.mix([built], weights, out, LocalEngine(1))
