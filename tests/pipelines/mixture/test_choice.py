@@ -134,6 +134,7 @@ def test_repetition_is_worth_what_the_paper_says() -> None:
     assert cost(0, 0) == cost(70, 100) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(0, 10**7), st.integers(0, 10**6))
 def test_more_tokens_are_never_worth_less_nor_more_than_themselves(unique: int, taken: int, more: int) -> None:
     assert effective(taken, unique) <= taken * (1 + 1e-12)

@@ -24,6 +24,7 @@ def normal(parts: list[int]) -> dict[str, float]:
     return {name: part / sum(parts) for name, part in zip(NAMES, parts, strict=False)}
 
 
+@settings(deadline=None)
 @given(shares, st.integers(0, 10**15))
 def test_whole_tokens_sum_to_the_budget_and_are_within_one_of_the_share(parts: list[int], total: int) -> None:
     wanted = normal(parts)
@@ -85,6 +86,7 @@ def test_of_all_nearest_weights_these_keep_the_proportions_best() -> None:
     assert tried > 5000
 
 
+@settings(deadline=None)
 @given(shares, st.lists(st.integers(1, 5000), min_size=4, max_size=4))
 def test_the_largest_budget_is_feasible_and_one_token_more_is_not(parts: list[int], caps: list[int]) -> None:
     weights = normal(parts)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.mixture.selection import Selection, bucket, host
@@ -77,6 +77,7 @@ def test_the_first_entry_that_fits_has_the_document() -> None:
     assert counts == [1, 3, 1, 5]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-5, 5), min_size=1, max_size=60),
     st.lists(st.integers(1, 99), max_size=4, unique=True),
