@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,11 @@ def packed(stage: TokenStage, sequence_length: int, index: Path | None) -> Packe
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
             return made  # a mixture that may only be read is packed anew each time
-    return Packed(*(_mapped(folder / f"{name}.npy") for name in Packed._fields))
+    position, length, first, borders = (_mapped(folder / f"{name}.npy") for name in Packed._fields)
+    return Packed(position, length, first, borders)
 
 
-def _mapped(path: Path) -> NDArray[np.int64]:
+def _mapped(path: Path) -> NDArray[Any]:
     try:
         return np.load(path, mmap_mode="r")
     except (ValueError, OSError) as error:
