@@ -57,7 +57,8 @@ def packed(stage: TokenStage, sequence_length: int, index: Path | None) -> Packe
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
             return made  # a mixture that may only be read is packed anew each time
-    return Packed(*(_mapped(folder / f"{name}.npy") for name in Packed._fields))
+    position, length, first, borders = (_mapped(folder / f"{name}.npy") for name in Packed._fields)
+    return Packed(position, length, first, borders)
 
 
 def _mapped(path: Path) -> NDArray[Any]:
