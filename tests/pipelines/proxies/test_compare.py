@@ -104,6 +104,7 @@ def test_a_recipe_beside_itself_differs_by_nothing(
 
 def test_another_tokenizer_changes_no_document_and_no_order(pair: tuple[Path, Path], tmp_path: Path) -> None:
     from pipelines import tokenizer
+    from trainer.data.runs import Runs
     from trainer.data.tokens import TokenStage
 
     library = pair[0] / "tokenizer" / "tokenizer.json"
@@ -115,7 +116,7 @@ def test_another_tokenizer_changes_no_document_and_no_order(pair: tuple[Path, Pa
     texts = {row["id"]: row["text"] for part in parts for row in read_table(part, ["id", "text"]).to_pylist()}
     made = tokenizer.load(library)
     for row in order.slice(0, 20).to_pylist():
-        ids = stage.gather(np.array([row["start"]]), row["length"])[0]
+        ids = stage.read(Runs(*(np.array([one]) for one in (0, 0, row["start"], row["length"], 0))))
         assert made.decode(ids[:-1].tolist()) == texts[row["id"]]
 
 

@@ -162,6 +162,7 @@ def test_drawn_tokens_are_those_of_the_run(mixed_run: Path, tmp_path: Path) -> N
     """A document's tokens in a proxy's mixture are the text that the mixture holds."""
     from pipelines import tokenizer
     from pipelines.storage import read_table
+    from trainer.data.runs import Runs
     from trainer.data.tokens import TokenStage
 
     folder = Drawn(pool_of(mixed_run, tmp_path), (0.5, 0.5), 3_000, 1).folder(tmp_path / "drawn")
@@ -170,7 +171,7 @@ def test_drawn_tokens_are_those_of_the_run(mixed_run: Path, tmp_path: Path) -> N
     parts = sorted(mixed_run.glob("steps/05-decontaminate-*/documents/*.parquet"))
     texts = {r["id"]: r["text"] for p in parts for r in read_table(p, ["id", "text"]).to_pylist()}
     for row in table.to_pylist():
-        ids = stage.gather(np.array([row["start"]]), row["length"])[0]
+        ids = stage.read(Runs(*(np.array([one]) for one in (0, 0, row["start"], row["length"], 0))))
         assert ids[-1] == stage.manifest.eos_id
         assert texts[row["id"]].startswith(library.decode(ids[:-1].tolist()).rstrip("�"))
 
