@@ -76,7 +76,8 @@ def _heading(text: str, console: Console) -> None:
 def pair(counts: tuple[int, int]) -> tuple[str, str]:
     """Write a count before, and after with the difference."""
     change = counts[1] - counts[0]
-    return count(counts[0]), count(counts[1]) + (f" ({change:+,})" if change else "")
+    told = f" ({'+' if change > 0 else '−'}{count(abs(change))})" if change else ""
+    return count(counts[0]), count(counts[1]) + told
 
 
 def tallied(tally: Tally) -> tuple[str, ...]:
