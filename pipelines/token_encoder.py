@@ -22,7 +22,7 @@ from kernels import bpe, pretokens
 from kernels.strings import text_batch
 from pipelines import tokenizer
 from pipelines.code_points import classes
-from pipelines.storage import at, read_bytes
+from pipelines.storage import read_bytes
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = (
@@ -80,7 +80,7 @@ class Encoder:
     @classmethod
     def open(cls, path: Path) -> Encoder:
         """Read a tokenizer.json."""
-        return cls(read_bytes(at(str(path))).decode())
+        return cls(read_bytes(path).decode())
 
     @property
     def compiled(self) -> bool:

@@ -28,7 +28,7 @@ from pipelines.steps.step import (
     Steps,
     partition_shards,
 )
-from pipelines.storage import FileEntry, read_bytes, read_table, sha256, write_bytes
+from pipelines.storage import FileEntry, at, read_bytes, read_table, sha256, write_bytes
 from pipelines.storage import size as size_of
 from pipelines.token_encoder import Encoder
 
@@ -162,7 +162,7 @@ class Encode:
 
 @lru_cache(maxsize=2)
 def _encoder(path: str) -> Encoder:
-    return Encoder.open(Path(path))
+    return Encoder.open(at(path))
 
 
 def run(steps: Steps, documents: Finished, trained: Finished, *, keep_lossy: bool = False) -> Finished:

@@ -48,6 +48,7 @@ FILES = {
         "400 headers, one member: RecursionError, the run ended",
     ),
     "headers.code.tar.gz": ("code tar.gz", "f.tar.gz", 0, "the same among source code"),
+    "name.code.zip": ("code zip", "f.zip", 0, "a member without a name: IndexError, the run ended"),
     "zeros.code.tar": (
         "code tar",
         "f.tar",

@@ -140,7 +140,7 @@ def _zip(tree: ArchiveTree, file: BinaryIO) -> Generator[None]:
         for info in archive.infolist():
             name = info.filename.replace("\\", "/")
             mode = info.external_attr >> 16
-            if info.is_dir() or name.endswith("/"):
+            if name.endswith("/"):  # `is_dir` fails on a member without a name
                 continue
             kind = "link" if stat.S_ISLNK(mode) else "file"
             if not tree.add(name, kind, info.file_size, info):
