@@ -26,21 +26,7 @@ def permute(index: NDArray[np.int64], size: int, seed: int, epoch: int, phase: i
     Raises:
         ValueError: an index outside 0..size-1.
     """
-    if size < 1 or (len(index) and (int(index.min()) < 0 or int(index.max()) >= size)):
-        raise ValueError(f"indices must lie in 0..{size - 1}")
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    with np.errstate(over="ignore"):
-        keys = _keys(seed, epoch, phase)
-        value = index.astype(np.uint64)
-        walking = np.ones(len(value), dtype=bool)
-        while walking.any():
-            left, right = value[walking] >> half, value[walking] & mask
-            for key in keys:
-                left, right = right, left ^ (_mix(right ^ key) & mask)
-            value[walking] = (left << half) | right
-            walking = value >= np.uint64(size)
-    return value.astype(np.int64)
+    return _walked(index, size, _keys(seed, epoch, phase), back=False)
 
 
 def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int, phase: int = 0) -> NDArray[np.int64]:
@@ -49,25 +35,33 @@ def unpermute(value: NDArray[np.int64], size: int, seed: int, epoch: int, phase:
     Raises:
         ValueError: a value outside 0..size-1.
     """
-    if size < 1 or (len(value) and (int(value.min()) < 0 or int(value.max()) >= size)):
-        raise ValueError(f"values must lie in 0..{size - 1}")
+    return _walked(value, size, _keys(seed, epoch, phase), back=True)
+
+
+def _walked(numbers: NDArray[np.int64], size: int, keys: NDArray[np.uint64], *, back: bool) -> NDArray[np.int64]:
+    """Send numbers through the network, forwards or back, until they fall below `size`."""
+    if size < 1 or (len(numbers) and (int(numbers.min()) < 0 or int(numbers.max()) >= size)):
+        raise ValueError(f"{'values' if back else 'indices'} must lie in 0..{size - 1}")
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        keys = _keys(seed, epoch, phase)
-        index = value.astype(np.uint64)
-        walking = np.ones(len(index), dtype=bool)
+        found = numbers.astype(np.uint64)
+        walking = np.ones(len(found), dtype=bool)
         while walking.any():
-            left, right = index[walking] >> half, index[walking] & mask
-            for key in keys[::-1]:
-                left, right = right ^ (_mix(left ^ key) & mask), left
-            index[walking] = (left << half) | right
-            walking = index >= np.uint64(size)
-    return index.astype(np.int64)
+            left, right = found[walking] >> half, found[walking] & mask
+            for key in keys[::-1] if back else keys:
+                if back:
+                    left, right = right ^ (_mix(left ^ key) & mask), left
+                else:
+                    left, right = right, left ^ (_mix(right ^ key) & mask)
+            found[walking] = (left << half) | right
+            walking = found >= np.uint64(size)
+    return found.astype(np.int64)
 
 
 def _keys(seed: int, epoch: int, phase: int) -> NDArray[np.uint64]:
-    base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
-    if phase:
-        base = _mix(base ^ np.uint64(phase))
-    return _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
+    with np.errstate(over="ignore"):
+        base = _mix(_mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)) ^ np.uint64(epoch))
+        if phase:
+            base = _mix(base ^ np.uint64(phase))
+        return _mix(base + np.arange(_ROUNDS, dtype=np.uint64))
