@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
+from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
 from kernels.segments import counts_of, range_sums, range_sums_where
-from kernels.spaced import SpacedTokens, spaced_tokens
+from kernels.spaced import SpacedTokens, carried_counts, spaced_counts, spaced_tokens
 from kernels.strings import TextBatch
+from kernels.token_types import TokenTypes, token_types
 from kernels.tokens import WORD, Tokens, tokens
 from kernels.words import Spelling, Words, folded_spelling, folded_words, token_spelling
 
@@ -22,10 +25,18 @@ __all__ = ["Batch", "ratio", "sums"]
 class Batch:
     """Texts and the parts that the kernels find in them."""
 
-    def __init__(self, texts: TextBatch, phrases: tuple[PhraseGroup, ...] = ()) -> None:
-        """Take the texts, and the phrases that will be asked for; nothing is computed yet."""
+    def __init__(self, texts: TextBatch, phrases: tuple[PhraseGroup, ...] = (), *, lean: bool = False) -> None:
+        """Take the texts, and the phrases that will be asked for; nothing is computed yet.
+
+        A batch that is ``lean`` shares nothing among those that are given it ``apart``.
+        """
         self.texts = texts
         self._phrases = phrases
+        self._lean = lean
+
+    def apart(self) -> Batch:
+        """The batch for a part of a family's work; of texts so large that nothing is shared, one that is let go of."""
+        return Batch(self.texts, self._phrases, lean=True) if self._lean else self
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -74,7 +85,12 @@ class Batch:
     @cached_property
     def folded(self) -> NDArray[np.uint64]:
         """A hash of each token's spelling under case folding."""
-        return folded_spelling(self.texts, self.found, self.spelling)
+        return folded_spelling(self.texts, self.found, self.spelling, self.types)
+
+    @cached_property
+    def types(self) -> TokenTypes:
+        """The different spellings among the tokens."""
+        return token_types(self.spelling.hashes)
 
     @cached_property
     def words(self) -> Words:
@@ -100,6 +116,22 @@ class Batch:
     def word_chars(self) -> NDArray[np.int64]:
         """Code points of the words of each text."""
         return range_sums_where(self.spelling.chars, self.found.kinds, WORD, self.found.offsets)
+
+    def token_runs(self, top: Sequence[int], repeated: Sequence[int], *, words: bool = False) -> Runs:
+        """Runs of tokens as they are spelled, or of words alone (``kernels.ngrams.runs``), in characters."""
+        batch = self.apart()
+        offsets, hashes, chars, kinds = batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, None
+        if words:
+            kinds = batch.found.kinds
+        del batch  # and with it what runs do not need, where nothing is shared
+        return runs(offsets, hashes, chars, top, repeated, kinds, WORD)
+
+    def folded_runs(self, repeated: Sequence[int]) -> Runs:
+        """Runs of tokens that occur twice under case folding, in tokens."""
+        batch = self.apart()
+        offsets, hashes = batch.found.offsets, batch.folded
+        del batch
+        return runs(offsets, hashes, None, (), repeated)
 
     @cached_property
     def lines(self) -> Lines:
@@ -130,6 +162,17 @@ class Batch:
     def spaced(self) -> SpacedTokens:
         """Words between white space of each text."""
         return spaced_tokens(self.texts)
+
+    @cached_property
+    def line_words(self) -> NDArray[np.int64]:
+        """Words between white space of each of ``lines``."""
+        return spaced_counts(self.texts, self.lines.starts, self.lines.ends)
+
+    @cached_property
+    def unicode_line_words(self) -> NDArray[np.int64]:
+        """The same of each of ``unicode_lines``."""
+        known = (self.lines.starts, self.lines.ends, self.line_words)
+        return carried_counts(self.texts, self.unicode_lines.starts, self.unicode_lines.ends, known)
 
     @cached_property
     def line_characters(self) -> LineCharacters:

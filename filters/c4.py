@@ -21,7 +21,7 @@ from filters.family import Family
 from filters.rule import Rule
 from kernels.occurrences import PhraseGroup
 from kernels.sentences import sentence_counts
-from kernels.spaced import longest_words, spaced_counts
+from kernels.spaced import longest_words
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -40,7 +40,7 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
     long_word = np.zeros(len(lines.starts), np.bool_)
     rows = np.flatnonzero(lines.ends - lines.starts > _LONGEST_WORD)  # a word has no more code points than bytes
     long_word[rows] = longest_words(batch.texts, lines.starts[rows], lines.ends[rows]) > _LONGEST_WORD
-    short = ~long_word & (spaced_counts(batch.texts, lines.starts, lines.ends) < _FEWEST_WORDS)
+    short = ~long_word & (batch.unicode_line_words < _FEWEST_WORDS)
     considered = ~long_word & ~short
     lorem_ipsum = considered & present[:, 0]
     javascript = considered & present[:, 1]

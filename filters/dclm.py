@@ -26,12 +26,11 @@ from filters.gopher import STOP_WORDS
 from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
-from kernels.lines import inner_lines, repeated
-from kernels.ngrams import runs
+from kernels.lines import inner_lines
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
+from kernels.repeated_lines import repeated
 from kernels.spaced import spelling_hash
-from kernels.words import WORD
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -48,22 +47,16 @@ def _stop_words() -> NDArray[np.uint64]:
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
+    return {**_quality(batch.apart()), **_repetition(batch.apart())}
+
+
+def _quality(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
     count = np.diff(tokens.offsets)
     some = lines.inner_ends > lines.inner_starts
     line_count = sums(some, lines.offsets)
     bullets = some & begins_with(texts, lines.inner_starts, lines.inner_ends, ("●", "•", "*", "-"))
     ellipses = some & ends_with(texts, lines.inner_starts, lines.inner_ends, ("...", ". . .", "…"))
-    by_line = repeated(lines.offsets, *inner_lines(texts, lines), some)
-    paragraphs = batch.paragraphs
-    by_paragraph = repeated(
-        paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
-    )
-    chars = batch.word_chars
-    found = runs(
-        *(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars),
-        *(list(_TOP), list(_DUPLICATE), batch.found.kinds, WORD),
-    )
     return {
         "words": batch.word_counts,
         "mean_word_length": ratio(sums(tokens.chars, tokens.offsets), count),
@@ -72,6 +65,20 @@ def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
         "stop_words": count_known(tokens.offsets, tokens.folded, _stop_words()),
+    }
+
+
+def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
+    texts, lines = batch.texts, batch.lines
+    some = lines.inner_ends > lines.inner_starts
+    by_line = repeated(lines.offsets, *inner_lines(texts, lines), some)
+    paragraphs = batch.paragraphs
+    by_paragraph = repeated(
+        paragraphs.offsets, *inner_lines(texts, paragraphs), paragraphs.inner_ends > paragraphs.inner_starts
+    )
+    chars = batch.apart().word_chars
+    found = batch.token_runs(list(_TOP), list(_DUPLICATE), words=True)
+    return {
         "duplicate_line_ratio": ratio(by_line.copies, by_line.parts),
         "duplicate_line_char_ratio": ratio(by_line.copy_chars, by_line.chars),
         "duplicate_paragraph_ratio": ratio(by_paragraph.copies, by_paragraph.parts),

@@ -28,12 +28,12 @@ from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
 from kernels.known_runs import count_known, known_hashes
-from kernels.lines import repeated
 from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup
 from kernels.periods import longest_period
 from kernels.phrases import begins_with, ends_with, words_with
-from kernels.spaced import medians, spaced_counts, spelling_hash
+from kernels.repeated_lines import repeated
+from kernels.spaced import medians, spelling_hash
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -55,7 +55,7 @@ def _stop_words() -> NDArray[np.uint64]:
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
-    return {**_gopher(batch), **_c4(batch)}
+    return {**_gopher(batch.apart()), **_periods(batch.apart()), **_c4(batch.apart())}
 
 
 def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
@@ -91,15 +91,18 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
             f"duplicate_{n}_gram_char_ratio": ratio(found.repeated[:, column], found.total[:, column])
             for column, n in enumerate(_DUPLICATE)
         },
-        "periodic_repeats": longest_period(batch.found.offsets, batch.folded, _PERIOD),
     }
+
+
+def _periods(batch: Batch) -> dict[str, NDArray[Any]]:
+    return {"periodic_repeats": longest_period(batch.found.offsets, batch.folded, _PERIOD)}
 
 
 def _c4(batch: Batch) -> dict[str, NDArray[Any]]:
     texts, tokens, lines = batch.texts, batch.spaced, batch.lines
     count = np.diff(lines.offsets)
     unfinished = ~ends_with(texts, lines.inner_starts, lines.inner_ends, _ENDS)
-    few = spaced_counts(texts, lines.starts, lines.ends) < 3
+    few = batch.line_words < 3
     return {
         "curly_brackets": batch.occurrences(_CURLY),
         "lorem_ipsum": batch.occurrences(_LOREM),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import Any, Final
 
 import pyarrow as pa
@@ -21,12 +23,13 @@ def fails(rule: Rule) -> pc.Expression:
     A value that was not measured (null or NaN) is within no bounds.
     """
     value = _field(rule.signal).cast(pa.float64(), safe=False)
-    within = pc.scalar(True)
+    within: list[Any] = []
     if rule.min is not None:
-        within = within & (value >= pc.scalar(float(rule.min)))
+        within.append(value >= pc.scalar(float(rule.min)))
     if rule.max is not None:
-        within = within & (value <= pc.scalar(float(rule.max)))
-    return applies(rule) & _filled(~within, True)
+        within.append(value <= pc.scalar(float(rule.max)))
+    failing = ~_filled(reduce(and_, within), False)
+    return applies(rule) & failing if asked_columns(rule) else failing
 
 
 def applies(rule: Rule) -> pc.Expression:

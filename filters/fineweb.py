@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.lines import repeated
+from kernels.repeated_lines import repeated
 
 __all__ = ["FAMILY", "RULES"]
 

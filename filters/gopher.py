@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio, sums
 from filters.family import Family
 from filters.rule import Rule
-from kernels.lines import repeated
-from kernels.ngrams import runs
 from kernels.phrases import begins_with, count_phrases, ends_with
+from kernels.repeated_lines import repeated
 from kernels.vocabulary import distinct_known_words
 
 __all__ = ["FAMILY", "RULES", "STOP_WORDS"]
@@ -35,7 +34,7 @@ _DUPLICATE: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
-    return {**_quality(batch), **_repetition(batch)}
+    return {**_quality(batch.apart()), **_repetition(batch.apart())}
 
 
 def _quality(batch: Batch) -> dict[str, NDArray[Any]]:
@@ -72,7 +71,7 @@ def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
     every = np.ones(len(paragraphs.starts), np.bool_)
     by_paragraph = repeated(paragraphs.offsets, paragraphs.hashes, paragraphs.chars, every)
 
-    found = runs(batch.found.offsets, batch.spelling.hashes, batch.spelling.chars, list(_TOP), list(_DUPLICATE))
+    found = batch.token_runs(list(_TOP), list(_DUPLICATE))
     # Of the most frequent run the spaces between its tokens count, of those that came before they do not.
     top = found.times * (found.first + (np.asarray(list(_TOP)) - 1) * (found.times > 0))
     return {

@@ -29,7 +29,6 @@ from filters.reference import load_reference, own_reference
 from filters.rule import Rule
 from kernels.divergence import divergence
 from kernels.known_runs import count_known_runs
-from kernels.ngrams import runs
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -37,17 +36,22 @@ _SIZES: Final = (5, 10)
 
 
 def _measure(batch: Batch, bits: NDArray[np.float64] | None = None) -> Mapping[str, NDArray[Any]]:
-    found, folded = batch.found, batch.folded
-    covered = runs(found.offsets, folded, None, (), _SIZES).covered
-    dirty = count_known_runs(found.offsets, folded, naughty_runs())
-    far = divergence(batch.texts, found, batch.spelling.hashes, own_reference() if bits is None else bits)
+    return {**_repetition(batch.apart()), **_divergence(batch.apart(), own_reference() if bits is None else bits)}
+
+
+def _repetition(batch: Batch) -> dict[str, NDArray[Any]]:
+    covered = batch.folded_runs(_SIZES).covered
+    dirty = count_known_runs(batch.found.offsets, batch.folded, naughty_runs())
     return {
         **{f"covered_{n}_gram_ratio": ratio(covered[:, column], batch.tokens) for column, n in enumerate(_SIZES)},
         "dirty_words": dirty,
         "dirty_word_ratio": ratio(dirty, batch.word_counts),
-        "token_divergence": far.relative,
-        "token_cross_entropy": far.cross,
     }
+
+
+def _divergence(batch: Batch, bits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    far = divergence(batch.texts, batch.found, batch.types, bits)
+    return {"token_divergence": far.relative, "token_cross_entropy": far.cross}
 
 
 def _with_reference(path: Path) -> Callable[[Batch], Mapping[str, NDArray[Any]]]:

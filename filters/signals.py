@@ -17,10 +17,11 @@ from kernels.strings import portions, text_batch
 __all__ = ["measure"]
 
 # Bytes of text that are measured together. It bounds the memory for tokens (about ten times the text), and cannot be
-# seen in the result. Of this much the arrays that several kernels read stay in the processor's own memory from one to
-# the next; less costs more for calling the kernels than it saves.
-_PORTION: Final = 1 << 19
-# A text beyond this shares nothing among families: each finds what it needs again, and lets go of it for the next.
+# seen in the result. With less, calling the kernels costs more than it saves; with more, the arrays of a portion are
+# more than is kept for the next (``kernels.strings``).
+_PORTION: Final = 1 << 21
+# A text beyond this shares nothing among families: each finds what it needs again, and so do the parts of those that
+# need much, and lets go of it for the next.
 _LARGE: Final = 1 << 25
 
 
@@ -58,11 +59,9 @@ def measure(
     columns: dict[str, list[np.ndarray]] = {f"{one.name}.{signal}": [] for one in wanted for signal in one.signals}
     phrases = tuple(dict.fromkeys(group for one in wanted for group in one.phrases))
     for portion in portions(texts, _PORTION):
-        batch = Batch(portion, phrases)
+        batch = Batch(portion, phrases, lean=bool(portion.offsets[-1] - portion.offsets[0] > _LARGE))
         for one in wanted:
-            if portion.offsets[-1] - portion.offsets[0] > _LARGE:
-                batch = Batch(portion, phrases)
-            for name, values in one.columns(batch).items():
+            for name, values in one.columns(batch.apart()).items():
                 columns[name].append(values)
     return pa.table({name: pa.array(np.concatenate(parts), pa.float64()) for name, parts in columns.items()})
 

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BLOCK_BYTES",
+    "SPARE",
     "at_least_a_block",
     "bits_below",
+    "copy_block",
     "count_bits",
     "find_byte",
     "first_bit",
@@ -34,12 +36,17 @@ __all__ = [
     "mask_doubled",
     "mask_equal",
     "mask_pair",
+    "prefetch",
+    "store_word",
+    "write_places",
 ]
 
 # Numba's own type of it speaks of the function as it is written, with the typing context that callers do not pass.
 intrinsic = cast("Callable[[Callable[..., Any]], Callable[..., Any]]", extending.intrinsic)
 
 BLOCK_BYTES: Final = 64
+SPARE: Final = 16
+"""Room that ``write_places`` needs beyond the places themselves."""
 _PADDED: Final = 128  # a block and what lies behind it
 
 _BYTE: Final = ir.IntType(8)
@@ -80,6 +87,48 @@ def load_word(typing_context, data, at) -> Any:
         return _loaded(context, builder, signature.args[0], arguments[0], arguments[1], _WORD)
 
     return types.uint64(data, types.intp), build
+
+
+@intrinsic
+def copy_block(typing_context, source, at, target, to) -> Any:
+    """Copy the 64 bytes from a place of one array on to a place of another."""
+
+    def build(context, builder, signature, arguments) -> Any:
+        block = _loaded(context, builder, signature.args[0], arguments[0], arguments[1], _BLOCK)
+        place = builder.gep(context.make_array(signature.args[2])(context, builder, arguments[2]).data, [arguments[3]])
+        builder.store(block, builder.bitcast(place, _BLOCK.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.none(source, types.intp, target, types.intp), build
+
+
+@intrinsic
+def store_word(typing_context, data, at, value) -> Any:
+    """Write a number as the four bytes from ``at`` on."""
+
+    def build(context, builder, signature, arguments) -> Any:
+        place = builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]])
+        builder.store(arguments[2], builder.bitcast(place, ir.IntType(32).as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.none(data, types.intp, types.uint32), build
+
+
+@intrinsic
+def prefetch(typing_context, data, at) -> Any:
+    """Ask for the part of memory around an element that will be read soon; nothing waits for it."""
+
+    def build(context, builder, signature, arguments) -> Any:
+        array_type, array = signature.args[0], arguments[0]
+        pointer = builder.gep(context.make_array(array_type)(context, builder, array).data, [arguments[1]])
+        pointer = builder.bitcast(pointer, _BYTE.as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        asked = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(asked, [pointer, number(0), number(3), number(1)])  # to be read, near the processor, data
+        return context.get_dummy_value()
+
+    return types.none(data, types.intp), build
 
 
 @intrinsic
@@ -177,6 +226,26 @@ def count_bits(typing_context, mask) -> Any:
 def bits_below(count) -> Any:
     """The mask of the first ``count`` bytes of a block; of all where there are more."""
     return ~np.uint64(0) if count >= 64 else (np.uint64(1) << np.uint64(count)) - np.uint64(1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def write_places(places, at, base, mask) -> Any:
+    """Write where the bits of a block's mask stand, from number ``at`` on; return the number behind the last.
+
+    The first sixteen are written whether or not there are as many, for how often a loop turns is what the processor
+    cannot foretell: ``places`` must have room for ``SPARE`` more. What stands behind the last is of no use.
+    """
+    behind = np.uint64(at) + np.uint64(count_bits(mask))
+    to = np.uint64(at)
+    for _ in range(16):
+        places[to] = base + first_bit(mask)
+        mask &= mask - np.uint64(1)
+        to += np.uint64(1)
+    while mask:
+        places[to] = base + first_bit(mask)
+        mask &= mask - np.uint64(1)
+        to += np.uint64(1)
+    return behind
 
 
 @njit(cache=True, nogil=True)

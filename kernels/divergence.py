@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from kernels.mixing import finish
 from kernels.strings import TextBatch
+from kernels.token_types import TokenTypes
 from kernels.tokens import Tokens
 from kernels.words import Words
 
 __all__ = ["BUCKETS", "Divergence", "bucket_counts", "divergence"]
 
 BUCKETS: Final = 1 << 15
-_KNOWN_BITS: Final = 15
-_KNOWN: Final = 1 << _KNOWN_BITS
 _FEW: Final = 16
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
@@ -42,16 +41,17 @@ def bucket_counts(batch: TextBatch, found: Words) -> NDArray[np.int64]:
     return _counts(batch.data, found.starts, found.ends)
 
 
-def divergence(batch: TextBatch, found: Tokens, hashes: NDArray[np.uint64], bits: NDArray[np.float64]) -> Divergence:
+def divergence(batch: TextBatch, found: Tokens, types: TokenTypes, bits: NDArray[np.float64]) -> Divergence:
     """Compare each text with a reference.
 
     Args:
         batch: the texts.
         found: their tokens.
-        hashes: of the tokens as they are spelled (``Spelling.hashes``): equal tokens are read once.
+        types: the tokens' types as they are spelled: each is read once.
         bits: -log2 of the reference's probability of each bucket, all finite.
     """
-    return Divergence(*_divergence(batch.data, found.offsets, found.starts, found.ends, hashes, bits))
+    buckets = _buckets(batch.data, found.starts, found.ends, types.firsts)
+    return Divergence(*_divergence(found.offsets, types.numbers, buckets, bits))
 
 
 @njit(cache=True, nogil=True)
@@ -74,38 +74,43 @@ def _counts(data, starts, ends) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _divergence(data, offsets, starts, ends, hashes, bits) -> Any:
+def _buckets(data, starts, ends, chosen) -> Any:
+    buckets = np.empty(len(chosen), np.int32)
+    for number in range(len(chosen)):
+        buckets[number] = _bucket(data, starts[chosen[number]], ends[chosen[number]])
+    return buckets
+
+
+@njit(cache=True, nogil=True)
+def _divergence(offsets, numbers, buckets, bits) -> Any:
     n = len(offsets) - 1
     relative = np.zeros(n, np.float64)
     cross = np.zeros(n, np.float64)
     counts = np.zeros(BUCKETS, np.int32)
-    # The bucket of the token that was last seen with these bits of its hash: nearly all words are among a few thousand.
-    seen = np.zeros(_KNOWN, np.uint64)
-    known = np.full(_KNOWN, -1, np.int32)
     few = np.empty(_FEW, np.float64)  # what a bucket with so few tokens brings to the entropy
     touched = np.empty(BUCKETS, np.int32)
+    full = np.uint64(BUCKETS - 1)
     for i in range(n):
         count = offsets[i + 1] - offsets[i]
         if count == 0:
             continue
-        used = 0
-        for k in range(offsets[i], offsets[i + 1]):
-            place = hashes[k] >> np.uint64(64 - _KNOWN_BITS)
-            bucket = np.int64(known[place])
-            if seen[place] != hashes[k] or bucket < 0:
-                bucket = _bucket(data, starts[k], ends[k])
-                seen[place] = hashes[k]
-                known[place] = bucket
-            touched[min(used, BUCKETS - 1)] = bucket
-            used += counts[bucket] == 0
-            counts[bucket] += np.int32(1)
-        for times in range(1, _FEW):
+        own_numbers = numbers[offsets[i] : offsets[i + 1]]
+        used = np.uint64(0)
+        most = np.int32(0)
+        for k in range(count):
+            bucket = np.uint64(buckets[np.uint64(own_numbers[k])])
+            touched[min(used, full)] = bucket
+            times = counts[bucket]
+            used += np.uint64(times == 0)
+            counts[bucket] = times + np.int32(1)
+            most = max(most, times)
+        for times in range(1, min(_FEW, most + 2)):
             share = times / count
             few[times] = share * np.log2(share)
         total = 0.0
         own = 0.0
-        for k in range(used):
-            bucket = np.int64(touched[k])
+        for k in range(np.int64(used)):
+            bucket = np.uint64(touched[k])
             times = np.int64(counts[bucket])
             share = times / count
             total += share * bits[bucket]

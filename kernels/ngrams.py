@@ -20,12 +20,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.run_candidates import (
+    FULL,
+    MULTIPLIER,
+    bits_for,
+    first_candidates,
+    lengthened,
+    perhaps_repeated,
+)
+
 __all__ = ["Runs", "ngram_hashes", "runs"]
 
-_MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
-_FULL: Final = np.uint8(255)
-_MOST_BITS: Final = 26  # 64 MiB: in a text that has more tokens than this keeps apart, more runs are looked at
 
 
 class Runs(NamedTuple):
@@ -117,120 +123,12 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
         for k in range(bounds[i], bounds[i + 1]):
             value = hashes[k + shift]
             for j in range(1, n):
-                value = value * _MULTIPLIER + hashes[k + shift + j]
+                value = value * MULTIPLIER + hashes[k + shift + j]
             grams[k] = value
     return bounds, grams
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _bits_for(candidates) -> Any:
-    """How many marks keep most runs apart: 2 to this power."""
-    bits = 6
-    while (1 << bits) < 8 * candidates and bits < _MOST_BITS:
-        bits += 1
-    return bits
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _more(mark) -> Any:
-    """A mark with one more run; it stays at the most that it can be."""
-    return mark + np.uint8(mark != _FULL)
-
-
-@njit(cache=True, nogil=True)
-def _first_candidates(hashes, n, grams, where, bounds, marks, bits) -> Any:
-    """The runs of n tokens that share their mark with another: all that are repeated, and a few more.
-
-    Most runs occur once; two walks over small marks, without a branch to guess, are cheaper than a table for all. A
-    candidate's bound is its mark: a run has at most as many occurrences, unless the mark is full.
-    """
-    count = len(hashes) - n + 1
-    shift = np.uint64(64 - bits)
-    marks[: 1 << bits] = 0
-    if n == 2:
-        for k in range(count):
-            place = (hashes[k] * _MULTIPLIER + hashes[k + 1]) >> shift
-            marks[place] = _more(marks[place])
-        kept = np.uint64(0)
-        for k in range(count):
-            value = hashes[k] * _MULTIPLIER + hashes[k + 1]
-            mark = marks[value >> shift]
-            where[kept] = k
-            grams[kept] = value
-            bounds[kept] = mark
-            kept += np.uint64(mark > 1)
-        return np.int64(kept)
-    if n == 5:
-        for k in range(count):
-            value = ((hashes[k] * _MULTIPLIER + hashes[k + 1]) * _MULTIPLIER + hashes[k + 2]) * _MULTIPLIER
-            grams[k] = (value + hashes[k + 3]) * _MULTIPLIER + hashes[k + 4]
-    else:
-        for k in range(count):
-            value = hashes[k]
-            for j in range(1, n):
-                value = value * _MULTIPLIER + hashes[k + j]
-            grams[k] = value
-    for k in range(count):
-        place = grams[k] >> shift
-        marks[place] = _more(marks[place])
-    kept = np.uint64(0)
-    for k in range(count):
-        value = grams[k]
-        mark = marks[value >> shift]
-        where[kept] = k
-        grams[kept] = value
-        bounds[kept] = mark
-        kept += np.uint64(mark > 1)
-    return np.int64(kept)
-
-
-@njit(cache=True, nogil=True)
-def _perhaps_repeated(grams, where, bounds, candidates, marks, bits) -> Any:
-    """The same among runs that are candidates already."""
-    shift = np.uint64(64 - bits)
-    marks[: 1 << bits] = 0
-    for k in range(candidates):
-        place = grams[k] >> shift
-        marks[place] = _more(marks[place])
-    kept = np.uint64(0)
-    for k in range(candidates):
-        value = grams[k]
-        mark = marks[value >> shift]
-        where[kept] = where[k]
-        grams[kept] = value
-        bounds[kept] = mark
-        kept += np.uint64(mark > 1)
-    return np.int64(kept)
-
-
-@njit(cache=True, nogil=True)
-def _lengthened(hashes, n, more, grams, where, candidates) -> Any:
-    """Turn candidates of n tokens into those of n + more: where each run of n tokens within it is a candidate too."""
-    kept = np.uint64(0)
-    if more == 1:
-        for k in range(candidates - 1):
-            at = where[k]
-            # The last candidate ends with the text at most, so there is a token behind all others.
-            value = grams[k] * _MULTIPLIER + hashes[min(at + n, len(hashes) - 1)]
-            following = where[k + 1]
-            where[kept] = at
-            grams[kept] = value
-            kept += np.uint64(following == at + 1)
-        return np.int64(kept)
-    for k in range(candidates - more):
-        at = where[k]
-        if where[k + more] != at + more:
-            continue
-        value = grams[k]
-        for j in range(n, n + more):
-            value = value * _MULTIPLIER + hashes[at + j]
-        where[kept] = at
-        grams[kept] = value
-        kept += np.uint64(1)
-    return np.int64(kept)
-
-
-@njit(cache=True, nogil=True)
 def _numbered(grams, candidates, table, counts, firsts) -> Any:
     """Count the candidate runs in a hash table; the occurrences of the most frequent one.
 
@@ -260,7 +158,7 @@ def _numbered(grams, candidates, table, counts, firsts) -> Any:
     return np.int64(most)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, firsts, some, places) -> Any:
     """Occurrences of the most frequent run, characters of the first and of the longest that is as frequent.
 
@@ -277,7 +175,7 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
     reached = np.int64(0)
     for k in range(candidates):
         reached += grams[k] == one
-    least = np.uint8(min(max(reached, 2), int(_FULL)))
+    least = np.uint8(min(max(reached, 2), int(FULL)))
     chosen = np.uint64(0)
     for k in range(candidates):
         some[chosen] = grams[k]
@@ -296,7 +194,7 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
     return most, first, longest
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _twice(grams, where, candidates, n, lengths, counts, firsts, noted) -> Any:
     """Characters of runs that occur twice, as ``Runs`` tells; keep these and no other candidates.
 
@@ -332,7 +230,7 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     longest = np.int64(0)
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    marks = np.empty(1 << _bits_for(longest), np.uint8)
+    marks = np.empty(1 << bits_for(longest), np.uint8)
     size = 16
     while size < 2 * longest:
         size *= 2
@@ -366,13 +264,13 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
             if count < n:
                 break
             if candidates < 0:
-                bits = _bits_for(count)
-                candidates = _first_candidates(own, n, grams, where, bounds, marks, bits)
-            elif candidates:
-                candidates = _lengthened(own, before, n - before, grams, where, candidates)
+                before = min(n, 2)
+                candidates = first_candidates(own, before, grams, where, bounds, marks, bits_for(count))
+            if candidates and n > before:
+                candidates = lengthened(own, before, n - before, grams, where, candidates)
                 if of_top or column == len(tops):
-                    bits = _bits_for(candidates)
-                    candidates = _perhaps_repeated(grams, where, bounds, candidates, marks, bits)
+                    bits = bits_for(candidates)
+                    candidates = perhaps_repeated(grams, where, bounds, candidates, marks, bits)
             before = n
             if of_top:
                 if candidates:
@@ -391,7 +289,7 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     return most, twice
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _add_lengths(chars, first, count, lengths) -> Any:
     """Characters before each token of a text; tokens, where none are given."""
     length = np.int64(0)
@@ -404,7 +302,7 @@ def _add_lengths(chars, first, count, lengths) -> Any:
             lengths[k + 1] = k + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _of_kind(hashes, chars, kinds, kind, first, last, room, lengths) -> Any:
     """The same of the tokens of one kind, with their hashes; how many they are."""
     kept = np.uint64(0)
@@ -419,7 +317,7 @@ def _of_kind(hashes, chars, kinds, kind, first, last, room, lengths) -> Any:
     return np.int64(kept)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _totals(lengths, count, sizes, totals) -> Any:
     """Characters of all runs of each size: a token counts once for each run that it lies in.
 

@@ -1,8 +1,10 @@
 """Many fixed phrases at once: how often the phrases of each group occur in ranges of bytes.
 
-Every phrase is looked for by one of its bytes that is rare in texts (its *anchor*: a sign, a space, or else a pair of
-letters), sixty-four bytes of the text at once. Only where an anchor stands are the up to four bytes around it looked up
-among those of the phrases, and only then is a phrase compared. So hundreds of phrases cost little more than one.
+Every phrase is looked for by two neighbours of its bytes that are rare in texts (its *anchor*; of a phrase of one byte,
+that byte and any behind it). A table says of each pair of bytes whether it is one: the text is walked once, and the
+places of anchors are written down without a branch to guess. There the up to four bytes around it are looked up among
+those of the phrases, and only where they are found is a phrase compared. So hundreds of phrases cost little more than
+one.
 """
 
 # pyright: reportMissingParameterType=false
@@ -10,7 +12,7 @@ among those of the phrases, and only then is a phrase compared. So hundreds of p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -18,22 +20,30 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.blocks import at_least_a_block, first_bit, last_block, load_word, mask_pair
+from kernels.blocks import at_least_a_block, load_word
 from kernels.strings import TextBatch
 
 __all__ = ["Finder", "PhraseGroup", "count_occurrences", "finder", "rarest_pair"]
 
-# Bytes that anchor a phrase alone, the best first: none is frequent in prose.
-_ANCHORS: Final = b"\\{#<=@\xa6jJ-."
-# So many phrases of several words are looked for by their spaces: one byte, frequent as it is, costs less than as many
-# pairs of letters.
-_SPACED: Final = 12
-# Bytes by their frequency in English prose; one that is not here is rarer still.
-_FREQUENT: Final = b" etaoinshrdlcumwfgypbvk"
+# Signs that anchor a phrase alone: rare in prose, and what many phrases begin with where they do at all.
+_SIGNS: Final = b"\\{#"
+# Pairs of letters by their frequency in English; one that is not here is rarer still.
+_FREQUENT: Final = """
+th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne ea
+ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie
+wh ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl ab
+gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl
+""".split()  # noqa: SIM905
+_RANKS: Final = {pair.encode(): number for number, pair in enumerate(_FREQUENT)}
 _CASE: Final = 32  # the bit in which an ASCII letter's capital differs
 _SLOTS: Final = 4096
+_STRETCH: Final = 4096  # bytes that are walked before their anchors are looked at
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _FOLDED: Final = np.uint64(0x20202020)
+_U1: Final = np.uint64(1)
+_U8: Final = np.uint64(8)
+_U32: Final = np.uint64(32)
+_TO_SLOT: Final = np.uint64(52)
 
 
 class PhraseGroup(NamedTuple):
@@ -47,9 +57,11 @@ class PhraseGroup(NamedTuple):
 class Finder(NamedTuple):
     """Groups of phrases, compiled."""
 
-    anchors: NDArray[np.int64]
-    """(anchors, 6): first byte, bytes to the second, second byte, bits to ignore, where the window begins, its size."""
-    slots: NDArray[np.int64]
+    pairs: NDArray[np.uint16]
+    """Number of the anchor that each pair of bytes is (the first the lower one of 16 bits); 0 where it is none."""
+    windows: NDArray[np.int64]
+    """(anchors, 2): where the bytes around an anchor begin, and how many are looked up; the first is no anchor's."""
+    slots: NDArray[np.int16]
     """Number of a phrase by the hash of its window; -1 where there is none."""
     entries: NDArray[np.int64]
     """(phrases, 7): the next in the slot or -1, anchor, window, place of the anchor, bounds of the bytes, group."""
@@ -76,23 +88,26 @@ def finder(groups: tuple[PhraseGroup, ...]) -> Finder:
         for number, group in enumerate(groups)
         for phrase in _without_longer([phrase.encode() for phrase in group.phrases])
     ]
-    spaced = sum(b" " in phrase and not set(phrase) & set(_ANCHORS) for phrase, _ in wanted) > _SPACED
+    alone = {phrase.lower() for phrase, _ in wanted if len(phrase) == 1} | {bytes([sign]) for sign in _SIGNS}
     by_anchor: dict[bytes, list[tuple[bytes, int, int, bool]]] = {}
     for phrase, number in wanted:
-        anchor, place = _anchor(phrase, by_anchor, spaced=spaced)
+        anchor, place = _anchor(phrase, alone)
         by_anchor.setdefault(anchor, []).append((phrase, place, number, groups[number].fold))
-    anchors: list[tuple[int, ...]] = []
+    pairs = np.zeros(1 << 16, np.uint16)
+    windows = [(0, 1)]
     entries: list[tuple[int, ...]] = []
     folds: list[bool] = []
     spelled = b""
-    slots = np.full(_SLOTS, -1, np.int64)
-    for index, (anchor, members) in enumerate(by_anchor.items()):
+    slots = np.full(_SLOTS, -1, np.int16)
+    for index, (anchor, members) in enumerate(by_anchor.items(), 1):
         before = min(place for _, place, _, _ in members)
         after = min(len(phrase) - place for phrase, place, _, _ in members)
         before = min(before, max(1, 4 - after))
         size = min(4, before + after)
-        lettered = any(97 <= byte <= 122 for byte in anchor)
-        anchors.append((anchor[0], len(anchor) - 1, anchor[-1], _CASE if lettered else 0, -before, size))
+        windows.append((-before, size))
+        for first in {anchor[:1], anchor[:1].upper()}:
+            for second in {anchor[1:], anchor[1:].upper()} if len(anchor) == 2 else map(_byte, range(256)):
+                pairs[first[0] | second[0] << 8] = index
         for phrase, place, group, fold in members:
             window = int.from_bytes(bytes(byte | _CASE for byte in phrase[place - before :][:size]), "little")
             slot = _slot(window, index)
@@ -102,7 +117,8 @@ def finder(groups: tuple[PhraseGroup, ...]) -> Finder:
             folds.append(fold)
             spelled += phrase
     found = Finder(
-        np.array(anchors, np.int64),
+        pairs,
+        np.array(windows, np.int64),
         slots,
         np.array(entries, np.int64),
         np.array(folds, np.bool_),
@@ -135,11 +151,19 @@ def count_occurrences(
 
 def rarest_pair(phrase: bytes) -> int:
     """Where the two neighbours are that prose has least often; the last of equals, for a character's last bytes."""
+    return max(range(max(1, len(phrase) - 1)), key=lambda place: (_rarity(phrase[place : place + 2]), place))
 
-    def rank(k: int) -> tuple[int, int]:
-        return sum(_FREQUENT.find(phrase[k + j : k + j + 1]) % 99 for j in range(2)), k
 
-    return max(range(max(1, len(phrase) - 1)), key=rank)
+def _rarity(pair: bytes) -> int:
+    """The higher the rarer; a space beside a letter is as frequent as a pair can be."""
+    pair = pair.lower()
+    if b" " in pair and pair.strip().isalpha():
+        return -1
+    return _RANKS.get(pair, len(_RANKS))
+
+
+def _byte(value: int) -> bytes:
+    return bytes([value])
 
 
 def _without_longer(phrases: list[bytes]) -> list[bytes]:
@@ -151,19 +175,21 @@ def _without_longer(phrases: list[bytes]) -> list[bytes]:
     ]
 
 
-def _anchor(phrase: bytes, used: Iterable[bytes], *, spaced: bool) -> tuple[bytes, int]:
-    """The byte or pair of bytes that a phrase is looked for by (letters in lower case), and its place in the phrase."""
-    for byte in _ANCHORS:
-        if byte in phrase:
-            return bytes([byte]).lower(), phrase.index(byte)
-    if spaced and b" " in phrase:  # the one with as much on either side as the window takes
-        places = [place for place in range(len(phrase)) if phrase[place] == 32]
-        return b" ", max(places, key=lambda place: min(place, 1) + min(len(phrase) - place, 3))
-    for pair in used:
-        if len(pair) == 2 and pair in phrase.lower():
-            return pair, phrase.lower().index(pair)
-    place = rarest_pair(phrase)
-    return phrase[place : place + 2].lower(), place
+def _anchor(phrase: bytes, alone: Collection[bytes]) -> tuple[bytes, int]:
+    """The pair of bytes that a phrase is looked for by (letters in lower case), and its place in the phrase.
+
+    It is one byte of ``alone`` where the phrase has a sign among them, and where its pairs all begin with one: a pair
+    can be one anchor only.
+    """
+    phrase = phrase.lower()
+    for sign in _SIGNS:
+        if sign in phrase:
+            return _byte(sign), phrase.index(sign)
+    places = [place for place in range(len(phrase) - 1) if phrase[place : place + 1] not in alone]
+    if not places:
+        return phrase[:1], 0
+    place = max(places, key=lambda place: (_rarity(phrase[place : place + 2]), place))
+    return phrase[place : place + 2], place
 
 
 def _slot(window: int, anchor: int) -> int:
@@ -182,57 +208,71 @@ def _matches(data, begin, spelled, low, high, fold) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _count(data, starts, ends, anchors, slots, entries, folds, spelled, groups) -> Any:
+def _anchored(data, low, high, pairs, places) -> Any:
+    """Write down where the anchors between two bytes stand; how many they are."""
+    found = np.uint64(0)
+    last = np.uint64(min(high, len(data) - 1))
+    byte = np.uint64(data[low])
+    for at in range(np.uint64(low), last):
+        following = np.uint64(data[at + _U1])
+        places[found] = at
+        found += np.uint64(pairs[byte | (following << _U8)] != 0)
+        byte = following
+    if high == len(data):  # nothing stands behind the last byte: it is read as a NUL
+        places[found] = last
+        found += np.uint64(pairs[np.uint64(data[last])] != 0)
+    return np.int64(found)
+
+
+@njit(cache=True, nogil=True)
+def _known_windows(data, places, anchors, pairs, windows, slots) -> Any:
+    """Of the anchors those around which a phrase may stand; how many they are."""
+    kept = np.uint64(0)
+    limit = len(data) - 8
+    for number in range(anchors):
+        place = places[number]
+        following = np.uint64(data[place + 1]) if place + 1 < len(data) else np.uint64(0)
+        anchor = np.int64(pairs[np.uint64(data[place]) | (following << _U8)])
+        at = place + windows[anchor, 0]
+        size = windows[anchor, 1]
+        loaded = min(max(at, 0), limit)
+        window = ((load_word(data, loaded) >> np.uint64(8 * max(at - loaded, 0))) | _FOLDED) & (
+            (_U1 << np.uint64(8 * size)) - _U1
+        )
+        entry = slots[((window ^ (np.uint64(anchor) << _U32)) * _MULTIPLIER) >> _TO_SLOT]
+        places[kept] = place
+        kept += np.uint64((entry >= 0) & (at >= 0) & (at + size <= len(data)))
+    return np.int64(kept)
+
+
+@njit(cache=True, nogil=True)
+def _count(data, starts, ends, pairs, windows, slots, entries, folds, spelled, groups) -> Any:
     ranges = len(starts)
     counts = np.zeros((ranges, groups), np.int32)
+    places = np.empty(_STRETCH + 1, np.int64)
     limit = len(data) - 8
-    row = np.int64(0)
-    base = np.int64(0)
-    while row < ranges:
-        base = max(base, starts[row])
-        if base >= ends[row]:
-            row += 1
-            continue
-        for index in range(len(anchors)):
-            apart = anchors[index, 1]
-            at = last_block(base, len(data) - apart)
-            candidates = mask_pair(
-                data,
-                at,
-                np.uint8(anchors[index, 0]),
-                apart,
-                np.uint8(anchors[index, 2]),
-                np.uint8(anchors[index, 3]),
-            ) >> np.uint64(base - at)
-            if candidates == 0:
-                continue
-            begins = anchors[index, 4]
-            size = anchors[index, 5]
-            mask = (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
-            line = row
-            while candidates:
-                place = base + first_bit(candidates)
-                candidates &= candidates - np.uint64(1)
-                window_at = place + begins
-                if window_at < 0 or window_at + size > len(data):
-                    continue
-                loaded = min(window_at, limit)
-                window = ((load_word(data, loaded) >> np.uint64(8 * (window_at - loaded))) | _FOLDED) & mask
-                entry = slots[((window ^ (np.uint64(index) << np.uint64(32))) * _MULTIPLIER) >> np.uint64(52)]
+    for row in range(ranges):
+        for base in range(starts[row], ends[row], _STRETCH):
+            anchors = _anchored(data, base, min(base + _STRETCH, ends[row]), pairs, places)
+            for number in range(_known_windows(data, places, anchors, pairs, windows, slots)):
+                place = places[number]
+                following = np.uint64(data[place + 1]) if place + 1 < len(data) else np.uint64(0)
+                anchor = np.int64(pairs[np.uint64(data[place]) | (following << _U8)])
+                at = place + windows[anchor, 0]
+                loaded = min(at, limit)
+                mask = (_U1 << np.uint64(8 * windows[anchor, 1])) - _U1
+                window = ((load_word(data, loaded) >> np.uint64(8 * (at - loaded))) | _FOLDED) & mask
+                entry = np.int64(slots[((window ^ (np.uint64(anchor) << _U32)) * _MULTIPLIER) >> _TO_SLOT])
                 while entry >= 0:
-                    if entries[entry, 2] == np.int64(window) and entries[entry, 1] == index:
+                    if entries[entry, 2] == np.int64(window) and entries[entry, 1] == anchor:
                         begin = place - entries[entry, 3]
                         low = entries[entry, 4]
                         high = entries[entry, 5]
-                        while line < ranges and ends[line] <= place:
-                            line += 1
                         if (
-                            line < ranges
-                            and begin >= starts[line]
-                            and begin + high - low <= ends[line]
+                            begin >= starts[row]
+                            and begin + high - low <= ends[row]
                             and _matches(data, begin, spelled, low, high, folds[entry])
                         ):
-                            counts[line, entries[entry, 6]] += 1
+                            counts[row, entries[entry, 6]] += 1
                     entry = entries[entry, 0]
-        base += 64
     return counts

@@ -17,11 +17,12 @@ from kernels.lines import characters_between
 from kernels.spaces import space_mask
 from kernels.strings import TextBatch
 from kernels.unicode import ALPHA, BLOCK, SHIFT, unicode_tables
-from kernels.words import case_folded, mix_end, mix_step
+from kernels.words import case_folded, mix_end, mix_step, two_words
 
 __all__ = [
     "SpacedRanges",
     "SpacedTokens",
+    "carried_counts",
     "longest_words",
     "medians",
     "spaced_counts",
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 _SEED: Final = np.uint64(0x9E3779B97F4A7C15)
-_ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+# Odd 64-bit constants of xxHash64.
+_FIRST_FACTOR: Final = np.uint64(0x9E3779B185EBCA87)
+_SECOND_FACTOR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _TOPS: Final = np.uint64(0x8080808080808080)
 _LOWS: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _CASES: Final = np.uint64(0x2020202020202020)
@@ -77,6 +80,18 @@ def spaced_counts(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.
     return _counts(at_least_a_block(batch.data), starts, ends)
 
 
+def carried_counts(
+    batch: TextBatch,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    known: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """``spaced_counts`` of ranges of which most are known already, with their starts, ends and counts; all rise."""
+    counts, new = _carried(starts, ends, *known)
+    counts[new] = spaced_counts(batch, starts[new], ends[new])
+    return counts
+
+
 def longest_words(batch: TextBatch, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Code points of the longest word between white space in each range of bytes; 0 where there is none."""
     return _longest(at_least_a_block(batch.data), starts, ends)
@@ -120,7 +135,7 @@ def _ranges(data, offsets) -> Any:
             capacity = max(most, capacity + capacity // 2)
             starts = _grown(starts, m, capacity)
             ends = _grown(ends, m, capacity)
-        first = last = m
+        first = last = np.uint64(m)
         outside = one  # whether the byte before is white space
         reach = begin
         for base in range(begin, end, 64):
@@ -133,15 +148,15 @@ def _ranges(data, offsets) -> Any:
             closing = gap & ~before
             while opening:
                 starts[first] = base + first_bit(opening)
-                first += 1
+                first += one
                 opening &= opening - one
             while closing:
                 ends[last] = base + first_bit(closing)
-                last += 1
+                last += one
                 closing &= closing - one
         if last < first:
             ends[last] = end
-        m = first
+        m = np.int64(first)
         bounds[i + 1] = m
     return bounds, starts[:m], ends[:m]
 
@@ -164,6 +179,35 @@ def _decoded_word(data, start, end, property_index, properties) -> Any:
     return count, letter
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _letters(word) -> Any:
+    """Eight bytes of which the highest bit says whether it is an ASCII letter."""
+    lower = (word | _CASES) & _LOWS
+    return (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
+
+
+@njit(cache=True, nogil=True)
+def _last_words(data, start, size) -> Any:
+    """The same as ``two_words`` at the end of the data, where no sixteen bytes lie."""
+    first = second = np.uint64(0)
+    for place in range(size):
+        byte = np.uint64(data[start + place])
+        if place < 8:
+            first |= byte << np.uint64(8 * place)
+        else:
+            second |= byte << np.uint64(8 * place - 64)
+    return first, second
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _mixed(first, second, size) -> Any:
+    """Hash of a word of at most sixteen bytes; its length tells NULs at its end from what is not there."""
+    value = (first ^ (np.uint64(size) << np.uint64(58))) * _FIRST_FACTOR
+    other = second * _SECOND_FACTOR
+    value ^= (other << np.uint64(29)) | (other >> np.uint64(35))
+    return mix_end(value)
+
+
 @njit(cache=True, nogil=True)
 def _read(data, starts, ends, property_index, properties) -> Any:
     """Eight bytes a step, with zeros behind the last: the length, which the hash begins with, tells NULs from them."""
@@ -179,18 +223,18 @@ def _read(data, starts, ends, property_index, properties) -> Any:
         at = starts[k]
         size = ends[k] - at
         chars[k] = size
-        state = mix_step(_SEED, size)
         others[left] = k
-        if size <= 8 and at <= limit:  # most words
-            word = load_word(data, at) & (_ALL >> np.uint64(64 - 8 * size))
-            lower = (word | _CASES) & _LOWS
-            letters = (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
-            hashes[k] = mix_end(mix_step(state, word))
-            folded[k] = mix_end(mix_step(state, case_folded(word)))
-            alphabetic[k] = letters & _TOPS != 0
-            left += np.uint64(word & _TOPS != 0)
+        if size <= 16:  # most words
+            if at <= limit - 8:
+                first, second = two_words(data, at, size)
+            else:
+                first, second = _last_words(data, at, size)
+            hashes[k] = _mixed(first, second, size)
+            folded[k] = _mixed(case_folded(first), case_folded(second), size)
+            alphabetic[k] = (_letters(first) | _letters(second)) & _TOPS != 0
+            left += np.uint64((first | second) & _TOPS != 0)
             continue
-        other = state
+        state = other = mix_step(_SEED, size)
         letters = high = np.uint64(0)
         while True:
             if at <= limit:
@@ -200,8 +244,7 @@ def _read(data, starts, ends, property_index, properties) -> Any:
             if size < 8:
                 word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
             high |= word
-            lower = (word | _CASES) & _LOWS
-            letters |= (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
+            letters |= _letters(word)
             state = mix_step(state, word)
             other = mix_step(other, case_folded(word))
             if size <= 8:
@@ -218,6 +261,25 @@ def _read(data, starts, ends, property_index, properties) -> Any:
         chars[k] = count
         alphabetic[k] |= letter
     return hashes, folded, chars, alphabetic
+
+
+@njit(cache=True, nogil=True)
+def _carried(starts, ends, known_starts, known_ends, known) -> Any:
+    """The counts of ranges that are known, and the numbers of those that are not."""
+    counts = np.empty(len(starts), np.int64)
+    new = np.empty(len(starts), np.int64)
+    missing = j = 0
+    for k in range(len(starts)):
+        while j < len(known_starts) and (
+            known_starts[j] < starts[k] or (known_starts[j] == starts[k] and known_ends[j] < ends[k])
+        ):
+            j += 1
+        if j < len(known_starts) and known_starts[j] == starts[k] and known_ends[j] == ends[k]:
+            counts[k] = known[j]
+        else:
+            new[missing] = k
+            missing += 1
+    return counts, new[:missing]
 
 
 @njit(cache=True, nogil=True)

@@ -7,13 +7,16 @@ Numba compiles each kernel for one type only and nobody writes into a buffer tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from functools import cache
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 __all__ = ["TextBatch", "chosen", "portions", "text_batch"]
+
+_KEPT: Final = 31 << 20  # of the 32 MiB that glibc takes for the most
 
 
 class TextBatch(NamedTuple):
@@ -90,6 +93,7 @@ def portions(batch: TextBatch, size: int) -> Iterator[TextBatch]:
 
     It bounds what a kernel holds at once. Every value depends on its own text alone, so the borders cannot be seen.
     """
+    _keep_freed()
     offsets = batch.offsets
     first = 0
     while True:
@@ -101,6 +105,17 @@ def portions(batch: TextBatch, size: int) -> Iterator[TextBatch]:
         first = last
         if first >= len(offsets) - 1:
             return
+
+
+@cache
+def _keep_freed() -> None:
+    """Have the C library keep what is freed for what is asked for next, up to 62 MiB.
+
+    Portion after portion needs arrays of the same sizes. If they go back to the system in between, it clears each of
+    their pages anew, which takes as long as many a kernel. How much glibc keeps is twice the largest block (of 32 MiB
+    at most) that was ever given back; so one is asked for and given back, untouched.
+    """
+    np.empty(_KEPT, np.uint8)
 
 
 def chosen(batch: TextBatch, rows: NDArray[np.int64]) -> TextBatch:

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.blocks import (
+    SPARE,
     at_least_a_block,
     bits_below,
     first_bit,
@@ -24,6 +25,7 @@ from kernels.blocks import (
     mask_between,
     mask_doubled,
     mask_equal,
+    write_places,
 )
 from kernels.strings import TextBatch
 from kernels.unicode import (
@@ -41,6 +43,11 @@ from kernels.unicode import (
 )
 
 __all__ = [
+    "IS_DIGIT",
+    "IS_LETTER",
+    "IS_SEPARATOR",
+    "IS_UPPER",
+    "IS_WORD",
     "PUNCTUATION",
     "SYMBOL",
     "WORD",
@@ -72,13 +79,13 @@ _FULL_STOP: Final = np.uint32(int(TokenClass.FULL_STOP) << UNIT_PROPERTIES)
 _HYPHEN: Final = np.uint32(int(TokenClass.HYPHEN) << UNIT_PROPERTIES)
 
 # Natures of an ASCII character.
-_IS_LETTER: Final = 1
-_IS_DIGIT: Final = 2
-_IS_WORD: Final = 3  # letter or digit
-_IS_SEPARATOR: Final = 4
-_IS_SIGN: Final = 8
-_IS_UPPER: Final = 16
-_IS_TERMINAL: Final = 32
+IS_LETTER: Final = 1
+IS_DIGIT: Final = 2
+IS_WORD: Final = 3  # letter or digit
+IS_SEPARATOR: Final = 4
+IS_SIGN: Final = 8
+IS_UPPER: Final = 16
+IS_TERMINAL: Final = 32
 
 _NEAR: Final = 24  # bytes: characters beyond ASCII that are as near as this are decoded together with what lies between
 
@@ -169,17 +176,18 @@ def tokens_of_units(data, units, count, byte, m, starts, ends, kinds, alphabetic
 
 
 @njit(cache=True, nogil=True, inline="always")
-def ascii_words(data, base, end, natures, letter_before, digit_before, upper_before) -> Any:
+def ascii_words(data, base, end, natures, letter_before, digit_before, upper_before, letters_beyond) -> Any:
     """Which of the 64 bytes from ``base`` on belong to words; which are letters, digits and capitals.
 
     Args:
-        data: at least a block of bytes, of which the part that is walked holds ASCII alone.
+        data: at least a block of bytes, of which the part that is walked holds ASCII alone, or letters beyond it.
         base: where the block begins.
         end: of the part.
         natures: of each character.
         letter_before: bit 0 says whether the byte before the block is a letter.
         digit_before: the same of a digit.
         upper_before: the same of a capital.
+        letters_beyond: whether bytes of 128 and more are letters; in ``natures`` too, then.
     """
     one = np.uint64(1)
     top = np.uint64(63)
@@ -188,6 +196,8 @@ def ascii_words(data, base, end, natures, letter_before, digit_before, upper_bef
     here = bits_below(end - base)
     upper = (mask_between(data, at, 65, 90) >> shift) & here
     letter = ((mask_between(data, at, 97, 122) >> shift) & here) | upper
+    if letters_beyond:
+        letter |= (mask_between(data, at, 128, 255) >> shift) & here
     digit = (mask_between(data, at, 48, 57) >> shift) & here
     apostrophe = mask_equal(data, at, 39) >> shift
     comma = mask_equal(data, at, 44) >> shift
@@ -197,9 +207,9 @@ def ascii_words(data, base, end, natures, letter_before, digit_before, upper_bef
     after_letter = (letter << one) | letter_before
     after_digit = (digit << one) | digit_before
     after_upper = (upper << one) | upper_before
-    before_letter = (letter >> one) | (np.uint64(beyond & _IS_LETTER != 0) << top)
-    before_digit = (digit >> one) | (np.uint64(beyond & _IS_DIGIT != 0) << top)
-    before_upper = (upper >> one) | (np.uint64(beyond & _IS_UPPER != 0) << top)
+    before_letter = (letter >> one) | (np.uint64(beyond & IS_LETTER != 0) << top)
+    before_digit = (digit >> one) | (np.uint64(beyond & IS_DIGIT != 0) << top)
+    before_upper = (upper >> one) | (np.uint64(beyond & IS_UPPER != 0) << top)
     inside = after_letter & before_letter & (apostrophe | (stop & ~(before_upper & ~after_upper)))
     inside |= after_digit & before_digit & (comma | stop)
     return letter | digit | (inside & here), letter, digit, upper
@@ -208,7 +218,7 @@ def ascii_words(data, base, end, natures, letter_before, digit_before, upper_bef
 @njit(cache=True, nogil=True)
 def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabetic, terminal) -> Any:
     """Write the tokens of a part that holds ASCII alone and has white space or nothing at either end."""
-    first = last = m
+    first = last = np.uint64(m)
     one = np.uint64(1)
     top = np.uint64(63)
     letter_before = digit_before = upper_before = word_before = sign_before = doubled_before = np.uint64(0)
@@ -216,7 +226,9 @@ def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabet
         at = last_block(base, len(data))
         shift = np.uint64(base - at)
         here = bits_below(end - base)
-        word, letter, digit, upper = ascii_words(data, base, end, natures, letter_before, digit_before, upper_before)
+        word, letter, digit, upper = ascii_words(
+            data, base, end, natures, letter_before, digit_before, upper_before, letters_beyond=False
+        )
         space = ((mask_between(data, at, 0, 32) | mask_equal(data, at, 127)) >> shift) & here
         pairs = last_block(base, len(data) - 1)
         doubled = mask_doubled(data, pairs) >> np.uint64(base - pairs)
@@ -228,34 +240,28 @@ def _tokens_of_ascii(data, begin, end, natures, m, starts, ends, kinds, alphabet
         closing = (after_word | after_sign) & (opening | space)
         letter_before, digit_before, upper_before = letter >> top, digit >> top, upper >> top
         word_before, sign_before, doubled_before = word >> top, sign >> top, doubled >> top
-        while opening:
-            starts[first] = base + first_bit(opening)
-            first += 1
-            opening &= opening - one
-        while closing:
-            ends[last] = base + first_bit(closing)
-            last += 1
-            closing &= closing - one
+        first = write_places(starts, first, base, opening)
+        last = write_places(ends, last, base, closing)
     if last < first:
         ends[last] = end
-    for k in range(m, first):
+    for k in range(m, np.int64(first)):
         start = starts[k]
         stop_at = ends[k]
         byte = data[start]
         nature = natures[byte]
-        alphabetic[k] = nature & _IS_LETTER != 0
-        terminal[k] = nature & _IS_TERMINAL != 0 and (byte != 46 or stop_at - start == 1)
+        alphabetic[k] = nature & IS_LETTER != 0
+        terminal[k] = nature & IS_TERMINAL != 0 and (byte != 46 or stop_at - start == 1)
         # No branch on what the token is, which nothing foretells: WORD, PUNCTUATION and SYMBOL are 0, 1 and 2.
-        kinds[k] = np.uint8(nature & _IS_WORD == 0) + np.uint8(nature & _IS_SIGN != 0)
-        if nature & _IS_DIGIT:
+        kinds[k] = np.uint8(nature & IS_WORD == 0) + np.uint8(nature & IS_SIGN != 0)
+        if nature & IS_DIGIT:
             for place in range(start + 1, stop_at):
-                alphabetic[k] |= natures[data[place]] & _IS_LETTER != 0
+                alphabetic[k] |= natures[data[place]] & IS_LETTER != 0
         elif byte == 45 and (
-            (start > begin and natures[data[start - 1]] & _IS_DIGIT != 0)
-            or (stop_at < end and natures[data[stop_at]] & _IS_DIGIT != 0)
+            (start > begin and natures[data[start - 1]] & IS_DIGIT != 0)
+            or (stop_at < end and natures[data[stop_at]] & IS_DIGIT != 0)
         ):
             kinds[k] = SYMBOL
-    return first
+    return np.int64(first)
 
 
 @njit(cache=True, nogil=True)
@@ -267,17 +273,17 @@ def ascii_natures(units) -> Any:
         here = unit & UNIT_CLASS
         nature = 0
         if here in (_SEPARATOR, _FORMAT):
-            nature = _IS_SEPARATOR
+            nature = IS_SEPARATOR
         elif here == _LETTER:
-            nature = _IS_LETTER
+            nature = IS_LETTER
         elif here == _DIGIT:
-            nature = _IS_DIGIT
+            nature = IS_DIGIT
         elif here == _SYMBOL:
-            nature = _IS_SIGN
+            nature = IS_SIGN
         if unit & _UPPER:
-            nature |= _IS_UPPER
+            nature |= IS_UPPER
         if unit & _TERMINAL:
-            nature |= _IS_TERMINAL
+            nature |= IS_TERMINAL
         natures[code] = nature
     return natures
 
@@ -304,11 +310,11 @@ def foreign_part(data, at, end, natures) -> Any:
     begin = foreign
     if foreign == end:
         return begin, end
-    while begin > at and not natures[data[begin - 1]] & _IS_SEPARATOR:
+    while begin > at and not natures[data[begin - 1]] & IS_SEPARATOR:
         begin -= 1
     while True:  # on to the next space with ASCII alone behind it
         part = foreign
-        while part < end and not natures[data[part]] & _IS_SEPARATOR:
+        while part < end and not natures[data[part]] & IS_SEPARATOR:
             part += 1
         foreign = _beyond_ascii(data, part, end)
         if foreign == end or foreign - part >= _NEAR:
@@ -339,8 +345,8 @@ def _tokens(data, offsets, tables: Unicode) -> Any:
     natures = ascii_natures(ascii_table)
     for i in range(n):
         size = offsets[i + 1] - offsets[i]
-        if m + size > capacity:  # a text has no more tokens than bytes
-            capacity = max(m + size, capacity + capacity // 2)
+        if m + size + SPARE > capacity:  # a text has no more tokens than bytes
+            capacity = max(m + size + SPARE, capacity + capacity // 2)
             starts = _grown(starts, m, capacity)
             ends = _grown(ends, m, capacity)
             kinds = _grown(kinds, m, capacity)

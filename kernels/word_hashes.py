@@ -1,7 +1,8 @@
 """Hashes of the words of one text, and nothing else: for scans in which nearly every text ends as having no hit.
 
-The words are those of ``kernels.words`` (kind WORD) and so are their hashes. Punctuation, symbols and places are left
-out, and nothing is written but one number a word, into room that stays in the processor's cache from text to text.
+The words are those of ``kernels.words`` (kind WORD), and the hashes those of ``folded_spelling``. Punctuation, symbols
+and places are left out, and nothing is written but one number a word, into room that stays in the processor's cache
+from text to text.
 """
 
 # pyright: reportMissingParameterType=false
@@ -15,8 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.blocks import first_bit, load_word
-from kernels.tokens import WORD, ascii_natures, ascii_words, foreign_part, tokens_of_units
+from kernels.blocks import count_bits, first_bit, load_word
+from kernels.tokens import IS_LETTER, WORD, ascii_natures, ascii_words, tokens_of_units
 from kernels.unicode import (
     UNIT_CLASS,
     UNIT_CODE_MASK,
@@ -27,16 +28,16 @@ from kernels.unicode import (
     ascii_units,
     decode_part,
 )
-from kernels.words import FIRST_STATE, folded_steps, mix_end, mix_step, take_step
+from kernels.words import FIRST_STATE, case_folded, mix_end, mix_step
 
-__all__ = ["PADDING", "Reader", "reader", "word_hashes"]
+__all__ = ["PADDING", "Reader", "decoded_word_hashes", "plain_word_hashes", "reader"]
 
 PADDING: Final = 128
 """Bytes that must lie behind a text, whatever they hold: blocks and words are read whole."""
 
 _FORMAT: Final = np.uint32(int(TokenClass.FORMAT) << UNIT_PROPERTIES)
 _ONE_EACH: Final = np.uint32((1 << UNIT_LENGTH) - 1)
-_U8: Final = np.uint64(8)
+_ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _U1: Final = np.uint64(1)
 _U63: Final = np.uint64(63)
 
@@ -46,11 +47,10 @@ class Reader(NamedTuple):
 
     tables: Unicode
     ascii_table: NDArray[np.uint32]
-    natures: NDArray[np.uint16]
-    steps: NDArray[np.uint64]
-    bounds: NDArray[np.int64]  # where the words of a part begin and end
+    natures: NDArray[np.uint16]  # of each byte, those beyond ASCII letters
+    bounds: NDArray[np.int64]  # where the words of a text begin and end
     units: NDArray[np.uint32]
-    starts: NDArray[np.int64]  # tokens of a part that is decoded
+    starts: NDArray[np.int64]  # tokens of a text that is decoded
     ends: NDArray[np.int64]
     kinds: NDArray[np.uint8]
     flags: NDArray[np.bool_]
@@ -58,14 +58,15 @@ class Reader(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def reader(longest, tables) -> Any:
-    """Make room for texts of at most so many bytes."""
+    """Make room for texts of at most so many bytes, put plainly or not."""
     ascii_table = ascii_units(tables)
+    natures = ascii_natures(ascii_table)
+    natures[128:] = IS_LETTER
     return Reader(
         tables,
         ascii_table,
-        ascii_natures(ascii_table),
-        folded_steps(ascii_table),
-        np.empty(longest + 2, np.int64),
+        natures,
+        np.empty(2 * longest + 12, np.int64),
         np.empty(longest + 2, np.uint32),
         np.empty(longest + 2, np.int64),
         np.empty(longest + 2, np.int64),
@@ -81,93 +82,105 @@ def _is_label(letter) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def word_hashes(data, size, without_labels, room, window) -> Any:
-    """Write the hash of each word of ``data[:size]`` to ``window`` and return how many there are.
+def plain_word_hashes(data, size, without_labels, room, window) -> Any:
+    """Write the hash of each word of a text that ``kernels.plain_text`` wrote to ``window``; return how many there are.
 
     Args:
         data: the text and at least ``PADDING`` bytes behind it.
-        size: of the text in bytes, at most what ``room`` was made for.
+        size: of the text in bytes.
         without_labels: leave out the words that are one of the letters a to j: option labels.
         room: ``Reader``.
-        window: at least ``size + 1`` long.
+        window: as many numbers as the text has bytes, and one more.
     """
-    # What is called for each part is compiled into this loop: arrays that are passed on are counted, atomically.
-    tables, ascii_table, natures, steps, bounds, units, starts, ends, kinds, flags = room
-    count = 0
-    at = 0
-    while at < size:
-        part, beyond = foreign_part(data, at, size, natures)
-        words = _ascii_bounds(data, at, part, natures, bounds)
-        count = _ascii_hashes(data, bounds, words, without_labels, steps, window, count)
-        if part < beyond:
-            length = decode_part(data, part, beyond, tables, ascii_table, units)
-            count = _decoded_hashes(units, length, without_labels, starts, ends, kinds, flags, window, count)
-        at = beyond
-    return count
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _ascii_bounds(data, begin, end, natures, bounds) -> Any:
-    """Write where the words of a part begin and end, in turns; return how many there are."""
+    natures, bounds = room.natures, room.bounds
     m = 0
     letter_before = digit_before = upper_before = word_before = np.uint64(0)
-    for base in range(begin, end, 64):
-        word, letter, digit, upper = ascii_words(data, base, end, natures, letter_before, digit_before, upper_before)
+    for base in range(0, size, 64):
+        word, letter, digit, upper = ascii_words(
+            data, base, size, natures, letter_before, digit_before, upper_before, letters_beyond=True
+        )
         letter_before, digit_before, upper_before = letter >> _U63, digit >> _U63, upper >> _U63
         edges = word ^ ((word << _U1) | word_before)
         word_before = word >> _U63
-        while edges:
-            bounds[m] = base + first_bit(edges)
-            m += 1
-            edges &= edges - _U1
-    bounds[m] = end  # of a word that ends with the part
-    return (m + 1) >> 1
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _ascii_hashes(data, bounds, words, without_labels, steps, window, count) -> Any:
-    """Hash words of ASCII characters."""
-    for k in range(words):
+        # Eight at a time, those that are not there too: how many there are is guessed wrong by the processor.
+        count = count_bits(edges)
+        for first in range(m, m + count, 8):
+            for k in range(8):
+                bounds[first + k] = base + first_bit(edges)
+                edges &= edges - _U1
+        m += count
+    bounds[m] = size  # of a word that ends with the text
+    count = 0
+    for k in range((m + 1) >> 1):
         at = bounds[2 * k]
-        size = bounds[2 * k + 1] - at
-        label = without_labels & (size == 1) & _is_label(np.int64(data[at]))
+        left = bounds[2 * k + 1] - at
         state = FIRST_STATE
         word = load_word(data, at)
-        left = size
+        label = without_labels & (left == 1) & _is_label(np.int64(word & np.uint64(0xFF)))
         while left > 8:
-            for _ in range(8):
-                state = take_step(state, steps[word & np.uint64(127)])
-                word >>= _U8
+            state = mix_step(state, case_folded(word))
             at += 8
             left -= 8
             word = load_word(data, at)
-        # Eight steps of which those behind the end are not taken: a loop of unknown length is guessed wrong by the
-        # processor at nearly every word.
-        for place in range(8):
-            taken = take_step(state, steps[word & np.uint64(127)])
-            state = taken if place < left else state
-            word >>= _U8
-        window[count] = mix_end(state)
+        word &= _ALL >> np.uint64(64 - 8 * left)
+        window[count] = mix_end(mix_step(state, case_folded(word)))
         count += 1 - np.int64(label)
     return count
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _decoded_hashes(units, length, without_labels, starts, ends, kinds, flags, window, count) -> Any:
-    """Hash the words of a part with characters beyond ASCII."""
+@njit(cache=True, nogil=True)
+def decoded_word_hashes(data, size, without_labels, room, window) -> Any:
+    """Write the hash of each word of any text; arguments as ``plain_word_hashes``."""
+    units, starts, ends, kinds, flags = room.units, room.starts, room.ends, room.kinds, room.flags
+    length = decode_part(data, 0, size, room.tables, room.ascii_table, units)
     for k in range(length):
         units[k] &= _ONE_EACH  # as if each character were one byte: tokens then begin and end at numbers of characters
     units[length] = units[length + 1] = 0
-    found = tokens_of_units(kinds, units, length, 0, 0, starts, ends, kinds, flags, flags)
-    for token in range(found):
+    count = 0
+    for token in range(tokens_of_units(kinds, units, length, 0, 0, starts, ends, kinds, flags, flags)):
         first, stop = starts[token], ends[token]
         label = without_labels & (stop - first == 1) & _is_label(np.int64(units[first] & UNIT_CODE_MASK))
         if kinds[token] != WORD or label:
             continue
-        state = FIRST_STATE
-        for k in range(first, stop):
-            if units[k] & UNIT_CLASS != _FORMAT:
-                state = mix_step(state, units[k] & UNIT_CODE_MASK)
-        window[count] = mix_end(state)
+        window[count] = _spelled_hash(units, first, stop)
         count += 1
     return count
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _spelled_hash(units, first, stop) -> Any:
+    """Hash characters as the bytes that spell them, eight a step, those left out that are invisible."""
+    state = FIRST_STATE
+    held = np.uint64(0)
+    bits = np.uint64(0)
+    for k in range(first, stop):
+        if units[k] & UNIT_CLASS == _FORMAT:
+            continue
+        code = np.uint64(units[k] & UNIT_CODE_MASK)
+        last = np.uint64(0x80) | (code & np.uint64(0x3F))
+        if code < np.uint64(0x80):
+            spelled, more = code, np.uint64(8)
+        elif code < np.uint64(0x800):
+            spelled, more = np.uint64(0xC0) | (code >> np.uint64(6)) | (last << np.uint64(8)), np.uint64(16)
+        else:
+            middle = np.uint64(0x80) | ((code >> np.uint64(6)) & np.uint64(0x3F))
+            spelled = (middle << np.uint64(8)) | (last << np.uint64(16))
+            if code < np.uint64(0x10000):
+                spelled, more = spelled | np.uint64(0xE0) | (code >> np.uint64(12)), np.uint64(24)
+            else:
+                second = np.uint64(0x80) | ((code >> np.uint64(12)) & np.uint64(0x3F))
+                spelled = (
+                    (spelled << np.uint64(8)) | np.uint64(0xF0) | (code >> np.uint64(18)) | (second << np.uint64(8))
+                )
+                more = np.uint64(32)
+        if bits == np.uint64(64):
+            state = mix_step(state, held)
+            held = np.uint64(0)
+            bits = np.uint64(0)
+        held |= spelled << bits
+        bits += more
+        if bits > np.uint64(64):
+            state = mix_step(state, held)
+            bits -= np.uint64(64)
+            held = spelled >> (more - bits)
+    return mix_end(mix_step(state, held))

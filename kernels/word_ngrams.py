@@ -16,22 +16,20 @@ rows are added in their order alone: neither batches nor order show.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from kernels.fasttext import FNV_BASIS, Dictionary, kept_row, step, sum_word
+from kernels.known_words import MULTIPLY, NO_WORDS, KnownWords, known_rows, numbers_of
 from kernels.mixing import finish
 
-__all__ = ["END", "NO_WORDS", "KnownWords", "known_words", "ngram_rows", "ngram_sums", "word_slots"]
+__all__ = ["END", "ngram_rows", "ngram_sums", "word_slots"]
 
 _FACTOR: Final = np.uint64(116049371)
-_MULTIPLY: Final = np.uint64(0x9E3779B97F4A7C15)
 _U1: Final = np.uint64(1)
-_U32: Final = np.uint64(32)
-_LOW: Final = np.uint64(0xFFFFFFFF)
 # Words remembered (the power of two), each in the place that its hash says, a later word taking an earlier one's place:
 # as many as the second cache of a core holds, where a row is a few numbers.
 _REMEMBERED: Final = 14
@@ -39,20 +37,6 @@ _REMEMBERED_SHORT: Final = 17
 _FEW: Final = np.uint64(1 << 13)
 _STRETCH: Final = 1024  # words gone through at a time
 _LABEL: Final = np.frombuffer(b"__label__", np.uint8)
-
-
-class KnownWords(NamedTuple):
-    """The words of a dictionary by a hash of 64 bits, and what each adds to its text."""
-
-    table: NDArray[np.uint64]  # 32 bits of the hash beside the word's number; open addressing
-    sums: NDArray[np.float32]  # (words, columns): of its row and its n-grams of characters; empty where there are none
-    counts: NDArray[np.int32]  # how many rows that is
-
-
-NO_WORDS: Final = KnownWords(np.zeros(0, np.uint64), np.zeros((0, 1), np.float32), np.zeros(0, np.int32))
-"""Every word is looked up as fastText does, and remembered."""
-for _array in NO_WORDS:
-    _array.flags.writeable = False
 
 
 def _hashed(word: bytes) -> np.uint32:
@@ -105,50 +89,10 @@ def ngram_rows(
     return _rows(data, offsets, buckets, longest)
 
 
-def known_words(rows: NDArray[np.float32], dictionary: Dictionary) -> KnownWords:
-    """A table of the dictionary's words, and their sums where they have n-grams of characters.
-
-    A word that is not in it is taken for one that is once in four thousand million times.
-    """
-    table = np.zeros(max(1024, 1 << (2 * dictionary.words).bit_length()), np.uint64)
-    _fill(dictionary.spelling, dictionary.bounds, dictionary.words, table)
-    words = dictionary.words if dictionary.longest else 0
-    sums, counts = np.zeros((words, rows.shape[1]), np.float32), np.zeros(words, np.int32)
-    if words:
-        _sum_words(rows, dictionary, sums, counts)
-    for array in (table, sums, counts):
-        array.flags.writeable = False
-    return KnownWords(table, sums, counts)
-
-
 def word_slots(spelling: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.int32]:
     """The open-addressed table of ``Dictionary.slots`` for words in this order."""
     entries = len(bounds) - 1
     return _slots(spelling, bounds, np.full(1 << (2 * entries).bit_length(), -1, np.int32))
-
-
-@njit(cache=True, nogil=True)
-def _fill(spelling, bounds, words, table) -> Any:
-    mask = np.int64(len(table) - 1)
-    for number in range(words):
-        mixed = _U1
-        for k in range(bounds[number], bounds[number + 1]):
-            mixed = (mixed ^ np.uint64(spelling[k])) * _MULTIPLY
-        key = finish(mixed ^ np.uint64(bounds[number + 1] - bounds[number]))
-        slot = np.int64(key >> _U32) & mask
-        while table[slot]:
-            slot = (slot + 1) & mask
-        table[slot] = (key << _U32) | np.uint64(number + 1)
-
-
-@njit(cache=True, nogil=True)
-def _sum_words(rows, dictionary, sums, counts) -> Any:
-    token = np.empty(256, np.uint8)
-    for number in range(len(counts)):
-        start, end = dictionary.bounds[number], dictionary.bounds[number + 1]
-        if end - start + 2 > len(token):
-            token = np.empty(2 * (end - start + 2), np.uint8)
-        counts[number] = sum_word(dictionary.spelling, start, end, rows, dictionary, token, sums[number])
 
 
 @njit(cache=True, nogil=True)
@@ -226,7 +170,7 @@ def _read(data, at, last, keys, hashes, first) -> Any:
         while at < last and not _is_space(data[at]):
             byte = data[at]
             state = step(state, byte)
-            mixed = (mixed ^ np.uint64(byte)) * _MULTIPLY
+            mixed = (mixed ^ np.uint64(byte)) * MULTIPLY
             at += 1
         if at > start and not (data[start] == _LABEL[0] and _is_label(data, start, at)):
             keys[m, 0] = finish(mixed ^ np.uint64(at - start))
@@ -236,39 +180,6 @@ def _read(data, at, last, keys, hashes, first) -> Any:
         if at < last:
             at += 1
     return at, m
-
-
-@njit(cache=True, nogil=True)
-def _look_up(keys, first, last, table, found) -> Any:
-    """Rows of the words from ``first`` to ``last`` that the table has."""
-    mask = np.int64(len(table) - 1)
-    met = 0
-    for k in range(first, last):
-        key = keys[k, 0]
-        slot = np.int64(key >> _U32) & mask
-        tag = key << _U32
-        held = table[slot]
-        while held and (held ^ tag) > _LOW:
-            slot = (slot + 1) & mask
-            held = table[slot]
-        found[met] = np.int64(held & _LOW) - 1
-        met += held != 0
-    return met
-
-
-@njit(cache=True, nogil=True)
-def _numbers(keys, first, last, table, found) -> Any:
-    """The number of each word from ``first`` to ``last``, -1 for one that the table has not."""
-    mask = np.int64(len(table) - 1)
-    for k in range(first, last):
-        key = keys[k, 0]
-        slot = np.int64(key >> _U32) & mask
-        tag = key << _U32
-        held = table[slot]
-        while held and (held ^ tag) > _LOW:
-            slot = (slot + 1) & mask
-            held = table[slot]
-        found[k] = np.int64(held & _LOW) - 1
 
 
 @njit(cache=True, nogil=True)
@@ -327,12 +238,12 @@ def _sums(data, offsets, rows, dictionary, longest, hashed, table, word_sums, wo
                 count += met
                 _gather(rows, found, met, total)
             elif not remembering:
-                met = _look_up(keys, carried, m, table, found)
+                met = known_rows(keys, carried, m, table, found)
                 count += met
                 _gather(rows, found, met, total)
             else:
                 if summed:
-                    _numbers(keys, carried, m, table, found)
+                    numbers_of(keys, carried, m, table, found)
                 for k in range(carried, m):
                     if summed and found[k] >= 0:
                         count += word_counts[found[k]]

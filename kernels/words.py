@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 
 from kernels.blocks import at_least_a_block, count_bits, load_word
 from kernels.strings import TextBatch
+from kernels.token_types import TokenTypes, of_tokens, token_types
 from kernels.tokens import PUNCTUATION, SYMBOL, WORD, Tokens, tokens
 from kernels.unicode import (
     UNIT_CLASS,
@@ -94,10 +95,6 @@ _FROM_CAPITAL_A: Final = np.uint64(0x3F3F3F3F3F3F3F3F)  # lifts what is at least
 _BEYOND_CAPITAL_Z: Final = np.uint64(0x2525252525252525)  # lifts what is beyond "Z" to 128
 
 
-_KNOWN: Final = 1 << 12
-_KNOWN_SHIFT: Final = np.uint64(64 - 12)
-
-
 class Words(NamedTuple):
     """The tokens of ``n`` texts in order: those of text ``i`` have the numbers ``offsets[i]`` to ``offsets[i + 1]``."""
 
@@ -128,8 +125,11 @@ def words(batch: TextBatch) -> Words:
 
 def folded_words(batch: TextBatch, found: Tokens) -> Words:
     """The words of tokens that are found already."""
-    hashes = _folded_hashes(at_least_a_block(batch.data), found.starts, found.ends, unicode_tables())
-    return Words(found.offsets, found.starts, found.ends, hashes, found.kinds)
+    data = at_least_a_block(batch.data)
+    types = token_types(_spelling(data, found.starts, found.ends)[0])
+    firsts = types.firsts
+    hashes = _folded_hashes(data, found.starts[firsts], found.ends[firsts], unicode_tables())
+    return Words(found.offsets, found.starts, found.ends, of_tokens(hashes, types), found.kinds)
 
 
 def spelled_words(batch: TextBatch) -> tuple[Words, Spelling]:
@@ -144,14 +144,26 @@ def token_spelling(batch: TextBatch, found: Tokens) -> Spelling:
     return Spelling(hashes, chars, found.alphabetic, found.terminal)
 
 
-def folded_spelling(batch: TextBatch, found: Tokens, spelled: Spelling) -> NDArray[np.uint64]:
+def folded_spelling(
+    batch: TextBatch, found: Tokens, spelled: Spelling, types: TokenTypes | None = None
+) -> NDArray[np.uint64]:
     """Hash of each token under case folding, without what is invisible in it; of the same tokens as ``Words.hashes``.
 
-    It is that of ``Spelling.hashes`` for the token as it would be spelled then: most tokens are spelled so already. It
-    is cheaper than that of ``Words``, which is kept in files and so must stay as it is.
+    It is that of ``Spelling.hashes`` for the token as it would be spelled then. It is cheaper than that of ``Words``,
+    which is kept in files and so must stay as it is.
+
+    Args:
+        batch: the texts.
+        found: their tokens.
+        spelled: the tokens' spelling.
+        types: the tokens' types by the same hashes, where they are known already.
     """
+    types = types or token_types(spelled.hashes)
+    firsts = types.firsts
     tables = unicode_tables()
-    return _folded_spelling(at_least_a_block(batch.data), found.starts, found.ends, spelled.hashes, tables)
+    hashes = spelled.hashes[firsts]
+    folded = _folded_spelling(at_least_a_block(batch.data), found.starts[firsts], found.ends[firsts], hashes, tables)
+    return of_tokens(folded, types)
 
 
 def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
@@ -187,32 +199,54 @@ def case_folded(word) -> Any:
     return word | (upper >> np.uint64(2))
 
 
+@njit(cache=True, nogil=True, inline="always")
+def two_words(data, start, size) -> Any:
+    """The bytes of a token of at most sixteen as two numbers, zeros behind the last.
+
+    Sixteen bytes must lie there. Where tokens are read so, without a branch on their length, the processor has nothing
+    to guess wrong.
+    """
+    first = load_word(data, start) & (_ALL >> np.uint64(64 - 8 * min(size, 8)))
+    half = np.uint64(4 * max(size - 8, 0))  # of the bits: a shift by 64 means nothing
+    return first, load_word(data, start + 8) & ~((_ALL << half) << half)
+
+
 @njit(cache=True, nogil=True)
 def _spelling(data, starts, ends) -> Any:
     """Hash of each token's bytes, eight a step, with zeros behind the last (no token holds a NUL); its code points."""
     hashes = np.empty(len(starts), np.uint64)
     chars = np.empty(len(starts), np.int64)
-    limit = len(data) - 8
+    limit = len(data) - 16
     for k in range(len(starts)):
         start = starts[k]
         size = ends[k] - start
-        state = FIRST_STATE
-        continuations = 0
-        while size > 8:
-            word = load_word(data, start)
-            state = mix_step(state, word)
-            continuations += _continuations(word)
-            start += 8
-            size -= 8
-        if start <= limit:
-            word = load_word(data, start) & (_ALL >> np.uint64(64 - 8 * size))
+        if size <= 16 and start <= limit:
+            first, second = two_words(data, start, size)
+            short = mix_step(FIRST_STATE, first)
+            long = mix_step(short, second)
+            hashes[k] = mix_end(long if size > 8 else short)
+            chars[k] = size - _continuations(first) - _continuations(second)
         else:
-            word = np.uint64(0)
-            for at in range(start + size - 1, start - 1, -1):
-                word = (word << _U8) | np.uint64(data[at])
-        hashes[k] = mix_end(mix_step(state, word))
-        chars[k] = ends[k] - starts[k] - continuations - _continuations(word)
+            hashes[k], chars[k] = _long_spelling(data, start, ends[k])
     return hashes, chars
+
+
+@njit(cache=True, nogil=True)
+def _long_spelling(data, start, end) -> Any:
+    """The same of a token of any length, wherever it stands."""
+    limit = len(data) - 8
+    size = end - start
+    chars = size
+    state = FIRST_STATE
+    while size > 8:
+        word = load_word(data, start)
+        state = mix_step(state, word)
+        chars -= _continuations(word)
+        start += 8
+        size -= 8
+    rest = load_word(data, min(start, limit)) >> np.uint64(8 * max(start - limit, 0))
+    rest &= _ALL >> np.uint64(64 - 8 * size)
+    return mix_end(mix_step(state, rest)), chars - _continuations(rest)
 
 
 @njit(cache=True, nogil=True)
@@ -234,19 +268,6 @@ def _folded_bytes(units, count, folded) -> Any:
         folded[size] = (0xF00 >> length) & 0xFF | code
         size += length
     return size
-
-
-@njit(cache=True, nogil=True)
-def _hash_of_token(data, start, end) -> Any:
-    """The hash that ``_spelling`` gives one token."""
-    limit = len(data) - 8
-    state = FIRST_STATE
-    while True:
-        word = load_word(data, min(start, limit)) >> np.uint64(8 * max(start - limit, 0))
-        if end - start <= 8:
-            return mix_end(mix_step(state, word & (_ALL >> np.uint64(64 - 8 * (end - start)))))
-        state = mix_step(state, word)
-        start += 8
 
 
 @njit(cache=True, nogil=True)
@@ -288,15 +309,8 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
     ascii_table = ascii_units(tables)
     units = np.empty(64, np.uint32)
     folded = np.zeros(4 * 64 + 8, np.uint8)
-    # The token that was last seen with these bits of its hash, and what it is folded: the same few come again.
-    seen = np.zeros(_KNOWN, np.uint64)
-    known = np.zeros(_KNOWN, np.uint64)
     for number in range(_folded_ascii(data, starts, ends, spelled, hashes, others)):
         k = others[number]
-        slot = spelled[k] >> _KNOWN_SHIFT
-        if seen[slot] == spelled[k]:
-            hashes[k] = known[slot]
-            continue
         start = starts[k]
         size = ends[k] - start
         if size > len(units):
@@ -306,9 +320,7 @@ def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
         same = length == size
         for place in range(min(length, size)):
             same &= folded[place] == data[start + place]
-        hashes[k] = spelled[k] if same else _hash_of_token(folded, 0, length)
-        seen[slot] = spelled[k]
-        known[slot] = hashes[k]
+        hashes[k] = spelled[k] if same else _long_spelling(folded, 0, length)[0]
     return hashes
 
 

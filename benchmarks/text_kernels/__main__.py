@@ -43,6 +43,17 @@ def measure(system: str, corpus: Path, repeats: int) -> dict[str, Any]:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
+def one_line(size: int) -> dict[str, Any]:
+    """Memory and time of all heuristics for a text on one line; or the reason why there are none, as ``error``."""
+    command = [sys.executable, "-m", "benchmarks.text_kernels.one_line", str(size)]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **_ONE_THREAD}, cwd=ROOT, check=False
+    )
+    if ran.returncode:
+        return {"error": f"one line ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}"}
+    return json.loads(ran.stdout.strip().splitlines()[-1])
+
+
 def _together(turns: list[dict[str, Any]]) -> dict[str, Any]:
     """One system's turns as one: medians of times, the most memory; the first error where there is one."""
     for turn in turns:
@@ -69,7 +80,8 @@ def benchmark(*, quick: bool) -> dict[str, Any]:
             for _ in range(1 if quick else _TURNS)
         ]
     systems = {system: _together([turn[system] for turn in turns]) for system in turns[0]}
-    return {"texts": what, "documents": len(corpus), "bytes": size, "systems": systems}
+    line = one_line(5_000_000 if quick else 100_000_000)
+    return {"texts": what, "documents": len(corpus), "bytes": size, "systems": systems, "line": line}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -99,7 +111,17 @@ def table(result: dict[str, Any]) -> str:
         for name, found in result["systems"].items()
         if "error" not in found
     ]
-    return "\n".join(rows)
+    return "\n".join([*rows, _told(result["line"])])
+
+
+def _told(line: dict[str, Any]) -> str:
+    """What is said of the text on one line."""
+    if "error" in line:
+        return line["error"]
+    return (
+        f"one text of {line['bytes'] / 1e6:,.0f} MB on one line, all heuristics: {line['peak_a_byte']:.1f} bytes of "
+        f"memory a byte of text at the highest, {line['bytes'] / 1e6 / line['seconds']:.1f} MB/s"
+    )
 
 
 def main() -> int:

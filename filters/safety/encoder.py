@@ -43,7 +43,7 @@ from filters.safety.taxonomy import categories
 from filters.safety.thresholds import contrast, figures, line
 from kernels.strings import portions, text_batch
 
-__all__ = ["check", "libraries", "main", "opened", "train"]
+__all__ = ["check", "embeddings", "held_out", "libraries", "main", "opened", "train"]
 
 RIDGE: Final = 0.1
 TOKENS: Final = 128
@@ -115,29 +115,9 @@ def train(
         The card, and its SHA-256 for the recipe.
     """
     folder = encoder_folder(encoder)
-    model = Encoder(folder, tokens)
-    texts = text_batch(pa.array(known.texts, pa.large_string()))
-    embedded = np.concatenate([model.embed(one) for one in portions(texts, _PORTION)]).astype(np.float64)
-    columns = [k for k in range(len(categories())) if (known.labels[:, k] == 1).sum() >= FOLDS]
-    names = [categories()[k] for k in columns]
-    labels = known.labels[:, columns]
-    clean = (known.labels == 0).all(axis=1)
-    margins = np.zeros(labels.shape)
-    for fold in range(FOLDS):
-        inside = known.folds == fold
-        if inside.any():
-            margins[inside] = _margins(embedded[inside], _fitted(embedded[~inside], labels[~inside]))
-    scores = np.zeros(labels.shape)
-    moved: list[tuple[float, float]] = []
-    for c, number in enumerate(columns):
-        rude = (labels[:, c] == 0) & ~clean & (number == 0)
-        safe = contrast(known, categories()[number])
-        moved.append(_moved(*line(margins[:, c], labels[:, c], clean, rude, safe)))
-        for fold in range(FOLDS):  # each fold by the point of the others
-            inside = known.folds == fold
-            rest = ~inside
-            slope, shift = _moved(*line(margins[rest, c], labels[rest, c], clean[rest], rude[rest], safe[rest]))
-            scores[inside, c] = logistic(slope * margins[inside, c] + shift)
+    embedded = embeddings(known.texts, Encoder(folder, tokens))
+    names, scores, moved = held_out(known, embedded)
+    labels = known.labels[:, [categories().index(name) for name in names]]
     head = _fitted(embedded, labels)
     slopes, shifts = (np.array(one) for one in zip(*moved, strict=True))
     out.mkdir(parents=True, exist_ok=True)
@@ -166,6 +146,43 @@ def train(
         metrics=told,
     )
     return card, write_card(out / "card.json", card)
+
+
+def embeddings(texts: Sequence[str], model: Encoder) -> NDArray[np.float64]:
+    """The embedding of each text, (texts, width)."""
+    batch = text_batch(pa.array(texts, pa.large_string()))
+    return np.concatenate([model.embed(one) for one in portions(batch, _PORTION)]).astype(np.float64)
+
+
+def held_out(
+    known: Examples, embedded: NDArray[np.float64]
+) -> tuple[list[str], NDArray[np.float64], list[tuple[float, float]]]:
+    """Ask about each text a head that has not seen it.
+
+    Returns:
+        The categories that have labels; scores (texts, categories), each fifth with the calibration and the operating
+        point of the four others; slope and shift that move all margins of a category.
+    """
+    columns = [k for k in range(len(categories())) if (known.labels[:, k] == 1).sum() >= FOLDS]
+    labels = known.labels[:, columns]
+    clean = (known.labels == 0).all(axis=1)
+    margins = np.zeros(labels.shape)
+    for fold in range(FOLDS):
+        inside = known.folds == fold
+        if inside.any():
+            margins[inside] = _margins(embedded[inside], _fitted(embedded[~inside], labels[~inside]))
+    scores = np.zeros(labels.shape)
+    moved: list[tuple[float, float]] = []
+    for c, number in enumerate(columns):
+        rude = (labels[:, c] == 0) & ~clean & (number == 0)
+        safe = contrast(known, categories()[number])
+        moved.append(_moved(*line(margins[:, c], labels[:, c], clean, rude, safe)))
+        for fold in range(FOLDS):  # each fold by the point of the others
+            inside = known.folds == fold
+            rest = ~inside
+            slope, shift = _moved(*line(margins[rest, c], labels[rest, c], clean[rest], rude[rest], safe[rest]))
+            scores[inside, c] = logistic(slope * margins[inside, c] + shift)
+    return [categories()[k] for k in columns], scores, moved
 
 
 def _moved(slope: float, shift: float, point: float) -> tuple[float, float]:

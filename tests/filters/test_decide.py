@@ -70,6 +70,20 @@ def test_restricted_rules() -> None:
         decide(signals.drop_columns("source"), rules)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.none() | st.sampled_from([float("nan"), 2.0, 4.0]) | st.floats(0, 6), max_size=8), st.booleans())
+def test_a_rule_restricted_to_all_decides_as_one_that_is_not(values: list[float | None], whole: bool) -> None:
+    """The first is asked as an Arrow expression, the other is compared column by column."""
+    column = pa.array(
+        [None if value is None or value != value else int(value) for value in values] if whole else values
+    )
+    signals = pa.table({"a": column.cast(pa.int64() if whole else pa.float64()), "kind": ["web"] * len(values)})
+    for bounds in ({"min": 2}, {"max": 4}, {"min": 2, "max": 4}):
+        free = Rule.model_validate({"name": "r", "signal": "a", **bounds})
+        tied = free.model_copy(update={"kinds": ("web",)})
+        assert decide(signals, [free])["failed"].equals(decide(signals, [tied])["failed"])
+
+
 def test_mistakes_are_named() -> None:
     signals = pa.table({"gopher.words": [1.0], "name": ["x"]})
     with pytest.raises(ValueError, match=r"rule r: there is no signal 'gopher.word'.*did you mean 'gopher.words'"):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernels.lines import LineRule, inner_lines, lines, repeated
+from kernels.lines import LineRule, inner_lines, lines
+from kernels.repeated_lines import repeated
 from kernels.spaced import longest_words, spaced_counts
 from kernels.strings import text_batch
 

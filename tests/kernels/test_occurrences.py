@@ -72,6 +72,16 @@ def test_only_within_ranges(gaps: list[tuple[int, int]], shift: int) -> None:
     assert found.tolist() == [[text[start:end].count(p) for p in ("bad wolf", "{")] for start, end in bounds.tolist()]
 
 
+@pytest.mark.parametrize("before", [0, 120, 4089, 4090, 4095, 4096, 4097, 8191])
+@pytest.mark.parametrize("phrase", ["#", "bad wolf", "…", ". . ."])
+def test_wherever_it_stands(before: int, phrase: str) -> None:
+    """The text is walked a stretch at a time, and nothing lies behind its last byte."""
+    text = ("x y " * 3000)[:before] + phrase
+    batch = text_batch(pa.array([text, text + " x", phrase + text]))
+    found = count_occurrences(batch, batch.offsets[:-1], batch.offsets[1:], finder((PhraseGroup((phrase,)),)))
+    assert found.tolist() == [[1], [1], [overlapping(phrase + text[-20:], {phrase}) if before < 20 else 2]]
+
+
 def test_known_runs_are_whole_words_and_the_longest_first() -> None:
     known = known_runs(["big", "big bad", "bad wolf", "l'eau"])
     batch = text_batch(pa.array(["Big BAD wolf", "bigger bad", "bad  wolf, big", "", "L'eau bad"]))

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters import fasttext_file
+from kernels.known_words import known_words
 from kernels.strings import TextBatch, text_batch
 from kernels.word_ngrams import _bucket_of as bucket_of  # pyright: ignore[reportPrivateUsage]
-from kernels.word_ngrams import known_words, ngram_rows, ngram_sums
+from kernels.word_ngrams import ngram_rows, ngram_sums
 from tests.fasttext_model import TREE, written
 
 LINES = [
