@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 __all__ = ["Aligned", "Scratch", "align", "choices", "could_hold", "holds", "mark", "scratch"]
 
 _LOW: Final = np.uint64(0xFFFF)
+_U1: Final = np.uint64(1)
+_U6: Final = np.uint64(6)
+_U63: Final = np.uint64(63)
 _SKIP: Final = 0.05  # nats for a word of the question that is missing: of equal alignments, the compact one
 
 
@@ -32,7 +35,7 @@ class Scratch(NamedTuple):
     start: NDArray[np.int64]  # its first word in the text
     first: NDArray[np.int64]  # and in the question
     marks: NDArray[np.uint8]
-    there: NDArray[np.uint8]  # the same of the whole text
+    there: NDArray[np.uint64]  # the same, a bit each
 
 
 class Aligned(NamedTuple):
@@ -56,39 +59,37 @@ def scratch(longest) -> Any:
         np.zeros((2, longest + 1), np.int64),
         np.zeros((2, longest + 1), np.int64),
         np.zeros(65_536, np.uint8),
-        np.zeros(65_536, np.uint8),
+        np.zeros(1_024, np.uint64),
     )
 
 
 @njit(cache=True, nogil=True)
-def could_hold(window, low, high, words, weights, base, length, question, least, marks) -> Any:
+def could_hold(window, low, high, words, weights, base, question, asked, least, there) -> Any:
     """Say whether the words of ``window[low:high]``, in any order, hold ``least`` of the question's weight.
 
     An upper bound of what ``align`` can find, at a fraction of its cost: most stretches end here.
     """
-    for k in range(low, high):
-        marks[window[k] & _LOW] = 1
-    held = holds(words, weights, base, question, least, marks)
-    for k in range(low, high):
-        marks[window[k] & _LOW] = 0
+    mark(window, low, high, there)
+    held = holds(words, weights, base, question, asked, least, there)
+    there[:] = 0
     return held
 
 
 @njit(cache=True, nogil=True)
-def mark(window, marks, value) -> None:
-    """Mark every word of a text, or take the marks away."""
-    for word in window:
-        marks[word & _LOW] = value
+def mark(window, low, high, there) -> None:
+    """Mark the words of a part of a text."""
+    for k in range(low, high):
+        word = window[k] & _LOW
+        there[word >> _U6] |= _U1 << (word & _U63)
 
 
 @njit(cache=True, nogil=True)
-def holds(words, weights, base, question, least, marks) -> Any:
-    """Say whether the marked words hold ``least`` of the question's weight."""
-    rest = 0.0
+def holds(words, weights, base, question, asked, least, there) -> Any:
+    """Say whether the marked words hold ``least`` of the question's weight, which is ``asked``."""
+    rest = asked
     for w in range(question):
-        rest += np.float64(weights[base + w])
-    for w in range(question):
-        if marks[words[base + w]] == 0:
+        word = np.uint64(words[base + w])
+        if there[word >> _U6] >> (word & _U63) & _U1 == 0:
             rest -= np.float64(weights[base + w])
             if rest < least:
                 break
@@ -167,8 +168,10 @@ def align(window, low, high, words, weights, base, question, nearest, farthest, 
 
 
 @njit(cache=True, nogil=True)
-def choices(window, low, high, words, weights, base, question, length, marks) -> Any:
+def choices(window, low, near, high, words, weights, base, question, length, marks) -> Any:
     """Look for the words of an item's choices in ``window[low:high]``, in any order.
+
+    From ``near`` on, where the choices end if nothing lies between them, only words not found before count.
 
     Returns:
         Weight and number of those that are there, the place of the last, and the weight of all.
@@ -178,7 +181,7 @@ def choices(window, low, high, words, weights, base, question, length, marks) ->
     last = low - 1
     for k in range(low, high):
         at = window[k] & _LOW
-        if marks[at] != 0:
+        if marks[at] == 1 or (marks[at] == 2 and k < near):
             marks[at] = 2
             last = k
     weight = 0.0

@@ -11,12 +11,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from decontam.layout import Postings
+from decontam.layout import Lookup, Postings
+from decontam.lookup import prepare
 from decontam.method import Method
 from decontam.pieces import Assembled
 from decontam.seeds import gram_hash, ngrams
 
-__all__ = ["ALIVE", "COMMON", "TEMPLATE", "build"]
+__all__ = ["ALIVE", "COMMON", "TEMPLATE", "Built", "build"]
 
 ALIVE, TEMPLATE, COMMON = 0, 1, 2
 """What became of a piece: looked for, lost to templates, lost to what is common in the corpus."""
@@ -33,8 +34,16 @@ class _Grams(NamedTuple):
     position: NDArray[np.int32]
 
 
-def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> tuple[Postings, NDArray[np.int8]]:
-    """Return the postings of the pieces, and what became of each piece (``ALIVE``, ``TEMPLATE``, ``COMMON``).
+class Built(NamedTuple):
+    """The postings of pieces, the tables for looking up, and what became of each piece."""
+
+    postings: Postings
+    lookup: Lookup
+    fate: NDArray[np.int8]  # ``ALIVE``, ``TEMPLATE``, ``COMMON``
+
+
+def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> Built:
+    """Find the n-grams that are looked for.
 
     Args:
         pieces: of all items.
@@ -54,12 +63,16 @@ def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> tupl
         alive &= _rare_somewhere(pieces.offsets, pieces.hashes, method.n, method.lengths[1], common)
     weights = np.where(coverable, pieces.weights, 0).astype(np.float32)
     found = _chosen(wanted, keep & alive[wanted.piece] & _telling(pieces, wanted, keep, method))
+    brief = np.zeros(len(found.gram), np.bool_)
     if method.short:
         short = _short(pieces, method, common, alive)
-        found = _sorted(
-            np.concatenate((found.gram, short.gram)),
-            np.concatenate((found.piece, short.piece)),
-            np.concatenate((found.position, short.position)),
+        gram = np.concatenate((found.gram, short.gram))
+        order = np.argsort(gram, kind="stable")
+        brief = order >= len(found.gram)
+        found = _Grams(
+            gram[order],
+            np.concatenate((found.piece, short.piece))[order],
+            np.concatenate((found.position, short.position))[order],
         )
     new = np.concatenate(([True], found.gram[1:] != found.gram[:-1])) if len(found.gram) else np.zeros(0, np.bool_)
     first = np.flatnonzero(new)
@@ -79,7 +92,7 @@ def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> tupl
         trail=pieces.trail,
     )
     fate = np.where(alive, ALIVE, np.where(templates, COMMON, TEMPLATE)).astype(np.int8)
-    return postings, fate
+    return Built(postings, prepare(postings, brief, method.n, method.short), fate)
 
 
 def _sorted(gram: NDArray[np.uint64], piece: NDArray[np.int32], position: NDArray[np.int32]) -> _Grams:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,10 +14,11 @@ from decontam.benchmark import Benchmark
 from decontam.build import ALIVE, COMMON, build
 from decontam.folding import folded
 from decontam.found import placed
-from decontam.layout import ALIGN, COVER, RUN, Batch, Found, Postings, Rules
-from decontam.lookup import prepare
+from decontam.layout import ALIGN, COVER, RUN, Batch, Found, Lookup, Postings, Rules
+from decontam.lookup import lookup_of
 from decontam.match import scan
 from decontam.method import Method
+from decontam.overlaps import best_apart
 from decontam.pieces import assemble, shown
 from decontam.reading import texts_of
 from decontam.runs import counted, scan_runs
@@ -51,7 +51,8 @@ BENCHMARKS_SCHEMA = pa.schema(
     ]
 )
 # Bytes of text that one call of a scan takes: its rooms are made once for them. Borders lie between texts.
-_PART_BYTES = 1 << 22
+_PART_BYTES = 1 << 24
+_TABLES = ("bits", "directory", "pairs")
 _KINDS = {"align": ALIGN, "cover": COVER, "run": RUN}
 _SAME_HITS = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
 
@@ -60,16 +61,23 @@ class Index:
     """Benchmark items by the n-grams of their questions. Make it with ``build`` or ``load``."""
 
     def __init__(
-        self, method: Method, items: pa.Table, benchmarks: pa.Table, postings: Postings, owners: tuple[Any, Any]
+        self,
+        method: Method,
+        items: pa.Table,
+        benchmarks: pa.Table,
+        postings: Postings,
+        lookup: Lookup,
+        owners: tuple[Any, Any],
     ) -> None:
         """Take the parts that ``build`` makes and ``save`` stores."""
         self.method = method
         self.benchmarks = benchmarks
-        self._items = items  # benchmark, item, reason, text
+        self._items = items  # benchmark, item, reason, solved, text
         # Read-only, whether built or loaded: Numba compiles the scan for one type.
         self._postings = Postings(*(_read_only(array) for array in postings))
         self._owner_offsets, self._owner_items = owners  # of each piece
-        self._lookup = prepare(self._postings, method.n)
+        tables = (_read_only(array) for array in (lookup.bits, lookup.directory, lookup.pairs))
+        self._lookup = lookup_of(self._postings, *tables)
 
     @classmethod
     def build(
@@ -97,7 +105,7 @@ class Index:
             if names.count(name) > 1:
                 raise ValueError(f'benchmarks: name "{name}" is given {names.count(name)} times; names must be unique')
         assembled = assemble(given, chosen)
-        postings, fate = build(assembled, chosen, np.unique(np.asarray(common, np.uint64)))
+        postings, lookup, fate = build(assembled, chosen, np.unique(np.asarray(common, np.uint64)))
         pairs = (fate == ALIVE)[assembled.owner_piece]
         piece, item = assembled.owner_piece[pairs], assembled.owner_item[pairs]
         order = np.lexsort((item, piece))
@@ -107,6 +115,9 @@ class Index:
         lost[item] = False
         usual = np.zeros(len(reasons), np.bool_)
         usual[assembled.owner_item[fate[assembled.owner_piece] == COMMON]] = True
+        found = ~lost
+        alone = np.zeros(len(reasons), np.bool_)
+        alone[item[assembled.question[piece] == np.diff(assembled.offsets)[piece]]] = True
         lost &= reasons == ""
         reasons[lost & usual] = f"common: nearly all its {chosen.n}-grams are in common use in the corpus"
         reasons[lost & ~usual] = (
@@ -117,6 +128,7 @@ class Index:
                 "benchmark": pa.array([one.name for one in given for _ in range(len(one))], pa.string()),
                 "item": pa.array([item for one in given for item in one.items["id"].to_pylist()], pa.string()),
                 "reason": pa.array(reasons.tolist(), pa.string()),
+                "solved": pa.array(assembled.solved & found & ~alone),
                 "text": shown(given),
             }
         )
@@ -127,7 +139,7 @@ class Index:
             ],
             schema=BENCHMARKS_SCHEMA,
         )
-        return cls(chosen, items, listed, postings, (owner_offsets, item[order].astype(np.int64)))
+        return cls(chosen, items, listed, postings, lookup, (owner_offsets, item[order].astype(np.int64)))
 
     def __len__(self) -> int:
         """Return the number of items, checkable or not."""
@@ -148,9 +160,15 @@ class Index:
         return set(zip(named["benchmark"].to_pylist(), named["item"].to_pylist(), strict=True))
 
     @property
+    def with_solution(self) -> set[tuple[str, str]]:
+        """The items that are found by their question with its solution, answer or tests alone: (benchmark, item)."""
+        named = self._items.filter(self._items["solved"])
+        return set(zip(named["benchmark"].to_pylist(), named["item"].to_pylist(), strict=True))
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the index in memory, tables for looking up included; not those of the items' texts."""
-        arrays = [*self._postings, self._lookup.bits, self._lookup.directory, self._lookup.pairs]
+        arrays = [*self._postings, *(getattr(self._lookup, name) for name in _TABLES)]
         arrays += [self._owner_offsets, self._owner_items]
         return sum(array.nbytes for array in arrays) + self._items.select(["benchmark", "item", "reason"]).nbytes
 
@@ -210,7 +228,9 @@ class Index:
         Raises:
             FileExistsError: something is at ``path``.
         """
-        arrays = {**self._postings._asdict(), "owner_offsets": self._owner_offsets, "owner_items": self._owner_items}
+        tables = {name: getattr(self._lookup, name) for name in _TABLES}
+        owners = {"owner_offsets": self._owner_offsets, "owner_items": self._owner_items}
+        arrays = {**self._postings._asdict(), **tables, **owners}
         save(Path(path), self.method, {"items": self._items, "benchmarks": self.benchmarks}, arrays)
 
     @classmethod
@@ -223,7 +243,11 @@ class Index:
         """
         method, tables, arrays = load(Path(path))
         owners = (arrays.pop("owner_offsets"), arrays.pop("owner_items"))
-        return cls(method, tables["items"], tables["benchmarks"], Postings(**arrays), owners)
+        made = {name: arrays.pop(name) for name in _TABLES}
+        # Asked at every word and every candidate: in memory of its own, which the system may map in large pages.
+        made |= {name: np.array(made[name]) for name in ("bits", "pairs")}
+        postings = Postings(**arrays)
+        return cls(method, tables["items"], tables["benchmarks"], postings, lookup_of(postings, **made), owners)
 
     def _rules(self) -> Rules:
         method = self.method
@@ -276,19 +300,7 @@ class Index:
         ]
         # Best first inside a row's item: the higher score, then the longer passage, then the earlier.
         order = np.lexsort((start[hit], start[hit] - end[hit], -score[hit], item, row[hit]))
-        chosen: list[int] = []
-        taken: list[tuple[int, int]] = []
-        current: tuple[int, int] = (-1, -1)
-        for k in order.tolist():
-            h = int(hit[k])
-            if (int(row[h]), int(item[k])) != current:
-                current, taken = (int(row[h]), int(item[k])), []
-            span = (int(start[h]), int(end[h]))
-            where = bisect_left(taken, span)  # they are in order, and none overlaps another
-            if (where == 0 or taken[where - 1][1] <= span[0]) and (where == len(taken) or span[1] <= taken[where][0]):
-                taken.insert(where, span)
-                chosen.append(k)
-        picked = np.array(chosen, np.int64)
+        picked = best_apart(order, row[hit], item, start[hit], end[hit])
         source = hit[picked]
         named = self._items.select(["benchmark", "item"]).take(pa.array(item[picked]))
         columns = [row[source], named["benchmark"], named["item"], start[source], end[source], score[source]]

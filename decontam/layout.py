@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,13 @@ class Postings(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """What makes looking up fast; made from ``Postings``."""
+    """What makes looking up fast; made from ``Postings`` once, and saved with them."""
 
     bits: NDArray[np.uint64]  # a Bloom filter: three bits of one word for each n-gram, at least 16 bits for each
     bit_shift: np.uint64
-    directory: NDArray[np.int64]  # where n-grams with given leading bits begin
+    directory: NDArray[Any]  # where n-grams with given leading bits begin
     directory_shift: np.uint64
-    pairs: NDArray[np.uint64]  # a bit for each pair of words that follow each other in an n-gram
+    pairs: NDArray[np.uint64]  # two bits for each pair of words side by side in an n-gram: a long, a short one
     pair_shift: np.uint64
     longest: int  # words of the longest piece
 

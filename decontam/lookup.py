@@ -1,7 +1,8 @@
 """Which n-grams of a text are n-grams of items: three sieves, each finer and dearer than the one before.
 
-1. **Pairs.** Two words that follow each other in an n-gram of an item are marked in a small table. As many marked pairs
-   in a row as an n-gram has are a candidate; most of a text ends here, in the processor's cache, nothing hashed.
+1. **Pairs.** Two words that follow each other in an n-gram of an item are marked in a small table, those of long and of
+   short n-grams apart. As many marked pairs in a row as an n-gram has are a candidate; most of a text ends here, in the
+   processor's cache, nothing hashed.
 2. **A Bloom filter** of the n-grams turns away 99 of 100 candidates.
 3. **The n-grams themselves**, in order, with a directory of their leading bits.
 
@@ -17,47 +18,59 @@ from typing import Any, Final
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from decontam.layout import Lookup, Postings
-from decontam.seeds import gram_hash
-from kernels.blocks import count_bits
+from decontam.seeds import BASE
+from kernels.blocks import count_bits, prefetch
+from kernels.mixing import finish
 
-__all__ = ["confirmed", "prepare", "sifted"]
+__all__ = ["confirmed", "lookup_of", "prepare", "sifted"]
 
 _U1: Final = np.uint64(1)
+_U5: Final = np.uint64(5)
 _U6: Final = np.uint64(6)
 _U12: Final = np.uint64(12)
 _U16: Final = np.uint64(16)
+_U31: Final = np.uint64(31)
 _U63: Final = np.uint64(63)
+_EVEN: Final = np.uint64(0x5555555555555555)
 _LOW: Final = np.uint64(0xFFFF)
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-_MOST_BITS: Final = 26  # of the table of pairs while it is filled: 8 MB
+_MOST_BITS: Final = 26  # of the table of pairs while it is filled: 16 MB
 _LEAST_BITS: Final = 12
-_SPARSE: Final = 8  # of the table's bits one in so many is set, at most, where it can be as large as that
+_SPARSE: Final = 3  # of the table's pairs one in so many is marked, at most: a smaller table is nearer the processor
 
 
-def prepare(postings: Postings, n: int) -> Lookup:
-    """Make the tables for n-grams of at most ``n`` words."""
+def prepare(postings: Postings, brief: NDArray[np.bool_], n: int, short: int) -> Lookup:
+    """Make the tables for n-grams of ``n`` words and, where ``brief`` says so of a posting, of ``short`` words."""
     grams = postings.grams
     size = max(10, (len(grams) // 4).bit_length())
     bits = np.zeros(1 << size, np.uint64)
     _set_bits(bits, np.uint64(64 - size), grams)
     leading = max(4, len(grams).bit_length() - 1)
-    borders = np.arange(1 << leading, dtype=np.uint64) << np.uint64(64 - leading)
-    directory = np.append(np.searchsorted(grams, borders), len(grams)).astype(np.int64)
+    directory = np.zeros((1 << leading) + 1, np.int32 if len(grams) < 1 << 31 else np.int64)
+    _set_directory(directory, np.uint64(64 - leading), grams)
     pair_bits = min(_MOST_BITS, max(_LEAST_BITS, (_SPARSE * len(postings.words)).bit_length()))
-    pairs = np.zeros(1 << (pair_bits - 6), np.uint64)
-    _set_pairs(pairs, np.uint64(64 - pair_bits), postings, n)
-    while pair_bits > _LEAST_BITS and 2 * _SPARSE * _count(pairs) <= 1 << pair_bits:
+    pairs = np.zeros(1 << (pair_bits - 5), np.uint64)
+    _set_pairs(pairs, np.uint64(64 - pair_bits), postings, brief, n, short)
+    while pair_bits > _LEAST_BITS and 2 * _SPARSE * _most(pairs) <= 1 << pair_bits:
         pairs = _halved(pairs)  # pairs repeat: there are far fewer than words
         pair_bits -= 1
+    return lookup_of(postings, bits, directory, pairs)
+
+
+def lookup_of(
+    postings: Postings, bits: NDArray[np.uint64], directory: NDArray[Any], pairs: NDArray[np.uint64]
+) -> Lookup:
+    """Put tables that were made before to their use: a place in one is the leading bits of a number."""
     return Lookup(
         bits,
-        np.uint64(64 - size),
+        np.uint64(65 - len(bits).bit_length()),
         directory,
-        np.uint64(64 - leading),
+        np.uint64(65 - (len(directory) - 1).bit_length()),
         pairs,
-        np.uint64(64 - pair_bits),
+        np.uint64(60 - len(pairs).bit_length()),
         int(np.diff(postings.piece_offsets).max(initial=0)),
     )
 
@@ -83,16 +96,19 @@ def sifted(window, count, long, short, lookup, of_long, of_short) -> Any:
     found_short = np.int64(0)
     least_short = short - 1 if short else count
     run = np.int64(-1)  # marked pairs up to here
+    run_short = np.int64(-1)
     before = np.uint64(0)
     for k in range(count):
         word = window[k] & _LOW
         at = ((before << _U16 | word) * _SPREAD) >> shift
-        run = (run + 1) & -np.int64(pairs[at >> _U6] >> (at & _U63) & _U1)
+        marked = pairs[at >> _U5] >> ((at & _U31) << _U1)
+        run = (run + 1) & -np.int64(marked & _U1)
+        run_short = (run_short + 1) & -np.int64(marked >> _U1 & _U1)
         before = word
         of_long[found] = k - long + 1
         found += run >= long - 1
         of_short[found_short] = k - short + 1
-        found_short += run >= least_short
+        found_short += run_short >= least_short
     return found, found_short
 
 
@@ -115,37 +131,43 @@ def confirmed(window, where, candidates, size, once, known, lookup, hashes, whic
         How many are kept.
     """
     bits, bit_shift = lookup.bits, lookup.bit_shift
+    # What is asked for in one loop is there in the next: each place in memory would be waited for otherwise.
+    for c in range(candidates):
+        rolling = np.uint64(0)  # as ``gram_hash``, to which the window would be passed and counted, atomically
+        for k in range(where[c], where[c] + size):
+            rolling = rolling * BASE + window[k]
+        gram = finish(rolling)
+        hashes[c] = gram
+        prefetch(bits, gram >> bit_shift)
+    directory, directory_shift = lookup.directory, lookup.directory_shift
     total = 0
     last = np.int64(-2)
     previous = np.uint64(0)
     for c in range(candidates):
         k = where[c]
-        gram = gram_hash(window, k, size)
+        gram = hashes[c]
         wanted = _bits_of(gram)
         again = once & (k == last + 1) & (gram == previous)
-        hashes[total] = gram
-        where[total] = k
-        total += np.int64(bits[gram >> bit_shift] & wanted == wanted) & np.int64(not again)
         last = k
         previous = gram
-    directory, directory_shift = lookup.directory, lookup.directory_shift
+        if bits[gram >> bit_shift] & wanted == wanted and not again:
+            prefetch(directory, gram >> directory_shift)
+            hashes[total] = gram
+            where[total] = k
+            total += 1
+    for c in range(total):
+        which[c] = directory[hashes[c] >> directory_shift]
+        prefetch(known, which[c])
     found = 0
     for c in range(total):
-        at = _place(hashes[c], known, directory, directory_shift)
+        at = which[c]
+        end = np.int64(directory[(hashes[c] >> directory_shift) + _U1])
+        while at < end and known[at] < hashes[c]:
+            at += 1
         where[found] = where[c]
         which[found] = at
-        found += at >= 0
+        found += at < end and known[at] == hashes[c]
     return found
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _place(gram, known, directory, directory_shift) -> Any:
-    """Return the place of an n-gram among the known ones, or -1."""
-    at = directory[gram >> directory_shift]
-    end = directory[(gram >> directory_shift) + _U1]
-    while at < end and known[at] < gram:
-        at += 1
-    return at if at < end and known[at] == gram else -1
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -161,30 +183,43 @@ def _set_bits(bits, shift, grams) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _set_pairs(pairs, shift, postings, n) -> None:
-    """Mark the pairs of words inside the n-grams of all pieces; shorter ones mark a few pairs more than theirs."""
+def _set_directory(directory, shift, grams) -> None:
+    """Write where the n-grams with given leading bits begin."""
+    for gram in grams:
+        directory[(gram >> shift) + _U1] += 1
+    for k in range(1, len(directory)):
+        directory[k] += directory[k - 1]
+
+
+@njit(cache=True, nogil=True)
+def _set_pairs(pairs, shift, postings, brief, n, short) -> None:
+    """Mark the pairs of words inside the n-grams of all pieces, two bits a pair: of long ones, and of short ones."""
     words, offsets = postings.words, postings.piece_offsets
     for q in range(len(postings.piece)):
         piece = postings.piece[q]
         at = offsets[piece] + postings.position[q]
-        for k in range(at + 1, min(at + n, offsets[piece + 1])):
+        kind = np.uint64(brief[q])
+        for k in range(at + 1, at + (short if brief[q] else n)):
             pair = ((np.uint64(words[k - 1]) << _U16 | np.uint64(words[k])) * _SPREAD) >> shift
-            pairs[pair >> _U6] |= _U1 << (pair & _U63)
+            pairs[pair >> _U5] |= _U1 << (((pair & _U31) << _U1) | kind)
 
 
 @njit(cache=True, nogil=True)
-def _count(pairs) -> Any:
-    total = 0
+def _most(pairs) -> Any:
+    """How many pairs are marked, of long n-grams or of short ones, whichever are more."""
+    long = np.int64(0)
+    short = np.int64(0)
     for word in pairs:
-        total += count_bits(word)
-    return total
+        long += count_bits(word & _EVEN)
+        short += count_bits(word & ~_EVEN)
+    return max(long, short)
 
 
 @njit(cache=True, nogil=True)
 def _halved(pairs) -> Any:
-    """Make a table of half the bits: a pair's place loses its lowest bit, so two bits side by side become one."""
+    """Make a table of half the size: a pair's place loses its lowest bit, so two pairs side by side become one."""
     half = np.zeros(len(pairs) // 2, np.uint64)
-    for at in range(128 * len(half)):
-        bit = pairs[at >> 6] >> np.uint64(at & 63) & _U1
-        half[at >> 7] |= bit << np.uint64((at >> 1) & 63)
+    for at in range(64 * len(half)):
+        bits = (pairs[at >> 5] >> np.uint64((at & 31) << 1)) & np.uint64(3)
+        half[at >> 6] |= bits << np.uint64(((at >> 1) & 31) << 1)
     return half

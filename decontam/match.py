@@ -17,6 +17,7 @@ from decontam.layout import ALIGN, Text
 from decontam.lookup import confirmed, sifted
 from decontam.reading import desk, read
 from decontam.stretches import stretches
+from kernels.blocks import prefetch
 
 __all__ = ["scan"]
 
@@ -57,6 +58,11 @@ def scan(texts, postings, lookup, rules) -> Any:
         long, short = sifted(window, count, rules.n, rules.short, lookup, place_of.where, place_of.where_short)
         for words, where, total in ((rules.n, place_of.where, long), (rules.short, place_of.where_short, short)):
             total = confirmed(window, where, total, words, True, postings.grams, lookup, place_of.hashes, which)
+            for c in range(total):
+                prefetch(postings.offsets, which[c])
+            for c in range(total):
+                prefetch(postings.piece, postings.offsets[which[c]])
+                prefetch(postings.position, postings.offsets[which[c]])
             for c in range(total):
                 for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
                     if hits == capacity:

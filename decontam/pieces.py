@@ -5,7 +5,7 @@
   its answer, solution or choices, it is found.
 - A shorter or commoner one ("Which of these is true?") is looked for together with a context of at most 64 words, if
   that suffices (a longer one is a passage that others own), else with its choices: all of them in order, or any one of
-  them after the question.
+  them after the question; and where that does not, with its solution, its answer or its tests.
 - Answers, solutions and choices alone are never a hit: an essay that quotes a famous text is not a leak because the
   text is some item's answer.
 - What still says too little is not checkable, and the index says so.
@@ -31,6 +31,8 @@ from decontam.tokens import Tokens, tokens
 __all__ = ["Assembled", "assemble", "shown"]
 
 _LONGEST_CONTEXT: Final = 64
+_WEAK: Final = 2.0  # times the least evidence
+_SOLUTIONS: Final = ("solution", "answer", "tests")
 
 
 class Assembled(NamedTuple):
@@ -49,6 +51,7 @@ class Assembled(NamedTuple):
     owner_piece: NDArray[np.int64]  # pairs of a piece and the item that it stands for
     owner_item: NDArray[np.int64]
     reasons: list[str]  # per item: why it has no piece, or ""
+    solved: NDArray[np.bool_]  # per item: whether it is looked for with its solution
 
 
 class _Piece(NamedTuple):
@@ -73,6 +76,7 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
     owner_piece: list[int] = []
     owner_item: list[int] = []
     reasons = [""] * len(enough)
+    solved = np.zeros(len(enough), np.bool_)
     number: dict[tuple[bytes, int], int] = {}
 
     def own(item: int, piece: _Piece) -> None:
@@ -88,11 +92,17 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
         own(item, _Piece(words, len(words), int(group[item]), int(found.lead[item]), int(found.trail[item])))
     short = np.flatnonzero(~enough)
     extended = _extended(benchmarks, found, context, group, short, rarity, method)
-    for item, candidates in zip(short.tolist(), extended, strict=True):
+    unsaid = short[np.array([not candidates for candidates in extended], np.bool_)]
+    # What says just enough may be left with too little where its n-grams turn out to be templates.
+    weak = np.sort(np.concatenate((unsaid, np.flatnonzero(enough & (weight < _WEAK * method.least_evidence)))))
+    solutions = _with_solutions(benchmarks, found, group, weak, enough, rarity, method)
+    for item, candidates in zip([*short.tolist(), *weak.tolist()], [*extended, *solutions], strict=True):
         for piece in candidates:
             own(item, piece)
-        if not candidates:
-            reasons[item] = _reason(int(count[item]), float(weight[item]), method)
+    for item, candidates in zip(weak.tolist(), solutions, strict=True):
+        solved[item] = bool(candidates)
+    for item in unsaid[~solved[unsaid]].tolist():
+        reasons[item] = _reason(int(count[item]), float(weight[item]), method)
 
     hashes = np.concatenate([p.words for p in pieces]) if pieces else np.zeros(0, np.uint64)
     offsets = np.concatenate(([0], np.cumsum([len(p.words) for p in pieces]))).astype(np.int64)
@@ -109,6 +119,7 @@ def assemble(benchmarks: Sequence[Benchmark], method: Method) -> Assembled:
         owner_piece=np.array(owner_piece, np.int64),
         owner_item=np.array(owner_item, np.int64),
         reasons=reasons,
+        solved=solved,
     )
 
 
@@ -154,11 +165,6 @@ def _extended(
     result: list[list[_Piece]] = []
     at = 0
 
-    def says_enough(words: NDArray[np.uint64]) -> bool:
-        return (
-            len(words) >= method.least_words and float(rarity.weights(np.unique(words)).sum()) >= method.least_evidence
-        )
-
     for k, item in enumerate(short):
         words = found.hashes[found.offsets[item] : found.offsets[item + 1]]
         lead, trail = int(found.lead[item]), int(found.trail[item])
@@ -168,7 +174,7 @@ def _extended(
         given = before.hashes[before.offsets[k] : before.offsets[k + 1]]
         if 0 < len(given) <= _LONGEST_CONTEXT:
             words, lead = np.concatenate([given, words]), int(before.lead[k])
-            if says_enough(words):
+            if _says_enough(words, rarity, method):
                 result.append([_Piece(words, len(words), int(group[item]), lead, trail)])
                 continue
         sequences: list[tuple[NDArray[np.uint64], int]] = []
@@ -179,8 +185,44 @@ def _extended(
             ]
             if len(own_choices) > 2:
                 sequences.append((np.concatenate([words, own_choices[0]]), int(trails[0])))
-        result.append([_Piece(s, len(words), int(group[item]), lead, last) for s, last in sequences if says_enough(s)])
+        said = [(sequence, last) for sequence, last in sequences if _says_enough(sequence, rarity, method)]
+        result.append([_Piece(sequence, len(words), int(group[item]), lead, last) for sequence, last in said])
     return result
+
+
+def _with_solutions(
+    benchmarks: Sequence[Benchmark],
+    found: Tokens,
+    group: NDArray[np.int64],
+    items: NDArray[np.int64],
+    enough: NDArray[np.bool_],
+    rarity: Rarity,
+    method: Method,
+) -> list[list[_Piece]]:
+    """Return the pieces of items whose question says little: it and what solves it.
+
+    Where the question says enough, one word more ("Yes.") is not worth a piece.
+    """
+    if not method.extend_short or not len(items):
+        return [[] for _ in items]
+    table = pa.concat_tables([one.items.select(_SOLUTIONS) for one in benchmarks]).take(pa.array(items))
+    read = [tokens(table[name], method.drop_labels) for name in _SOLUTIONS]
+    result: list[list[_Piece]] = []
+    for k, item in enumerate(items.tolist()):
+        asked = found.hashes[found.offsets[item] : found.offsets[item + 1]]
+        result.append([])
+        for one in read if len(asked) else ():
+            solution = one.hashes[one.offsets[k] : one.offsets[k + 1]]
+            words = np.concatenate([asked, solution[:_LONGEST_CONTEXT]])
+            least = method.least_words if enough[item] else 1
+            if len(solution) >= least and _says_enough(words, rarity, method):
+                trail = int(one.trail[k]) if len(solution) <= _LONGEST_CONTEXT else 0
+                result[-1].append(_Piece(words, len(asked), int(group[item]), int(found.lead[item]), trail))
+    return result
+
+
+def _says_enough(words: NDArray[np.uint64], rarity: Rarity, method: Method) -> bool:
+    return len(words) >= method.least_words and float(rarity.weights(np.unique(words)).sum()) >= method.least_evidence
 
 
 def _reason(count: int, weight: float, method: Method) -> str:
@@ -188,10 +230,12 @@ def _reason(count: int, weight: float, method: Method) -> str:
         return "no words in question or context"
     if count < method.least_words:
         return (
-            f"question of {count} words that count, fewer than {method.least_words}, and choices or context do not help"
+            f"question of {count} words that count, fewer than {method.least_words}, and choices, context or solution "
+            "do not help"
         )
     return (
-        f"question too common: weight {weight:.1f} nats, less than {method.least_evidence:g}, and choices do not help"
+        f"question too common: weight {weight:.1f} nats, less than {method.least_evidence:g}, and choices or solution "
+        "do not help"
     )
 
 

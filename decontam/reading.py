@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from decontam.folding import fold, look_alikes
 from kernels.blocks import at_least_a_block
+from kernels.plain_text import NOT_PLAIN, characters, plain
 from kernels.strings import TextBatch
 from kernels.unicode import Unicode, unicode_tables
-from kernels.word_hashes import PADDING, reader, word_hashes
+from kernels.word_hashes import PADDING, decoded_word_hashes, plain_word_hashes, reader
 
 __all__ = ["Desk", "Texts", "desk", "read", "texts_of"]
 
@@ -26,13 +28,14 @@ class Texts(NamedTuple):
     data: NDArray[np.uint8]  # at least a block
     offsets: NDArray[np.int64]
     look_alikes: NDArray[np.uint8]
+    characters: NDArray[np.uint64]  # what becomes of each in a plain text
     unicode: Unicode
 
 
 class Desk(NamedTuple):
     """Room for the text that is read."""
 
-    folded: NDArray[np.uint8]
+    written: NDArray[np.uint8]  # the text put plainly, or folded
     room: Any  # kernels.word_hashes.Reader
     window: NDArray[np.uint64]
     hashes: NDArray[np.uint64]  # of candidates for n-grams of items
@@ -43,7 +46,12 @@ class Desk(NamedTuple):
 
 def texts_of(batch: TextBatch) -> Texts:
     """Put the tables beside the texts."""
-    return Texts(at_least_a_block(batch.data), batch.offsets, look_alikes(), unicode_tables())
+    return Texts(at_least_a_block(batch.data), batch.offsets, look_alikes(), _characters(), unicode_tables())
+
+
+@cache
+def _characters() -> NDArray[np.uint64]:
+    return characters(look_alikes())
 
 
 @njit(cache=True, nogil=True)
@@ -53,7 +61,7 @@ def desk(texts) -> Any:
     for i in range(len(texts.offsets) - 1):
         longest = max(longest, texts.offsets[i + 1] - texts.offsets[i])
     return Desk(
-        np.zeros(longest + PADDING, np.uint8),
+        np.zeros(2 * longest + PADDING, np.uint8),
         reader(longest, texts.unicode),
         np.empty(longest + 1, np.uint64),
         np.empty(longest + 1, np.uint64),
@@ -66,5 +74,10 @@ def desk(texts) -> Any:
 @njit(cache=True, nogil=True)
 def read(texts, i, drop_labels, place) -> Any:
     """Read a text: its words that count stand in ``place.window`` then; return how many they are."""
-    size = fold(texts.data, texts.offsets[i], texts.offsets[i + 1], texts.look_alikes, place.folded)
-    return word_hashes(place.folded, size, drop_labels, place.room, place.window)
+    data, begin, end = texts.data, texts.offsets[i], texts.offsets[i + 1]
+    written, room = place.written, place.room
+    size = plain(data, begin, end, texts.characters, room.natures, written)
+    if size != NOT_PLAIN:
+        return plain_word_hashes(written, size, drop_labels, room, place.window)
+    size = fold(data, begin, end, texts.look_alikes, written)
+    return decoded_word_hashes(written, size, drop_labels, room, place.window)

@@ -45,14 +45,15 @@ def recall(index: Index, items: Sequence[tuple[str, Any]], pages: Sequence[str],
     """Plant items in the middle of pages, form by form, and scan.
 
     An item whose question says too little alone is not planted as "question only": its question with its options is
-    what a benchmark owns.
+    what a benchmark owns, or with its solution where it has none or these do not help.
     """
     rng = random.Random(seed)
     others = [word for page in pages for word in page.split()[:400] if word.isalpha()] or ["word"]
-    alone = index.alone
+    alone, solved = index.alone, index.with_solution
+    given = [(name, _with_solution(item) if (name, item["id"]) in solved else item) for name, item in items]
     result: dict[str, Recall] = {}
     for form, write in FORMS.items():
-        planted = [pair for pair in items if form != "question only" or (pair[0], pair[1]["id"]) in alone]
+        planted = [pair for pair in given if form != "question only" or (pair[0], pair[1]["id"]) in alone]
         texts = [_planted(rng.choice(pages), write(item, rng, others)) for _, item in planted]
         hits = index.scan(pa.array(texts, pa.large_string()))
         found = set(zip(*(hits[name].to_pylist() for name in ("row", "benchmark", "item")), strict=True))
@@ -61,6 +62,11 @@ def recall(index: Index, items: Sequence[tuple[str, Any]], pages: Sequence[str],
         ]
         result[form] = Recall(len(planted), len(planted) - len(missed), missed)
     return result
+
+
+def _with_solution(item: Any) -> dict[str, Any]:
+    solution = item["solution"] or item["answer"] or item["tests"]
+    return {**item, "question": "\n".join(text for text in (item["question"], solution) if text)}
 
 
 def _planted(page: str, text: str) -> str:

@@ -17,6 +17,7 @@ from kernels.mixing import finish
 from kernels.words import WORD
 
 __all__ = [
+    "BASE",
     "code_points",
     "gram_hash",
     "kept",
@@ -25,7 +26,7 @@ __all__ = [
     "sequence_hashes",
 ]
 
-_BASE: Final = np.uint64(6364136223846793005)
+BASE: Final = np.uint64(6364136223846793005)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -69,7 +70,7 @@ def sequence_hashes(offsets, hashes) -> Any:
     for i in range(len(found)):
         value = np.uint64(offsets[i + 1] - offsets[i])
         for t in range(offsets[i], offsets[i + 1]):
-            value = finish(value * _BASE + hashes[t])
+            value = finish(value * BASE + hashes[t])
         found[i] = value
     return found
 
@@ -89,7 +90,7 @@ def ngrams(offsets, hashes, n) -> Any:
         rolling = np.uint64(0)
         for t in range(offsets[i], offsets[i + 1]):
             count = t - offsets[i] + 1
-            rolling = rolling * _BASE + hashes[t]
+            rolling = rolling * BASE + hashes[t]
             if count > n:
                 rolling -= hashes[t - n] * oldest
             if count >= n:
@@ -105,7 +106,7 @@ def _power(n) -> Any:
     """Return the factor of the word that leaves a window of ``n``."""
     value = np.uint64(1)
     for _ in range(n):
-        value *= _BASE
+        value *= BASE
     return value
 
 
@@ -114,7 +115,7 @@ def gram_hash(window, at, n) -> Any:
     """Hash the ``n`` words from ``at`` on, as ``ngrams`` does."""
     rolling = np.uint64(0)
     for k in range(at, at + n):
-        rolling = rolling * _BASE + window[k]
+        rolling = rolling * BASE + window[k]
     return finish(rolling)
 
 

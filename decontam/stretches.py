@@ -12,10 +12,12 @@ from numba import njit
 
 from decontam.align import align, choices, could_hold, holds, mark
 from decontam.found import reported
+from kernels.blocks import prefetch
 
 __all__ = ["stretches"]
 
 _U32: Final = np.uint64(32)
+_LINES: Final = 3  # of memory that the weights of most questions take
 _LOW: Final = np.uint64(0xFFFFFFFF)
 
 
@@ -38,11 +40,47 @@ def _median(hit, place, order, begin, end, base, weights, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _held(hit, place, postings, rules, there) -> Any:
+    """Keep the hits whose piece a text can hold, by the marks of its words; return how many they are.
+
+    What is known of a piece is seldom in the processor's cache. All of it is asked for before any is read.
+    """
+    words, weights = postings.words, postings.weights
+    for k in range(len(hit)):
+        piece = np.int64(hit[k] >> _U32)
+        prefetch(postings.piece_offsets, piece)
+        prefetch(postings.question, piece)
+        prefetch(postings.asked, piece)
+    for k in range(len(hit)):
+        base = postings.piece_offsets[np.int64(hit[k] >> _U32)]
+        prefetch(words, base)
+        for line in range(_LINES):
+            prefetch(weights, base + 16 * line)
+    left = 0
+    piece = np.int64(-1)
+    held = False
+    for k in range(len(hit)):
+        if np.int64(hit[k] >> _U32) != piece:
+            piece = np.int64(hit[k] >> _U32)
+            base, asked = postings.piece_offsets[piece], postings.asked[piece]
+            held = holds(words, weights, base, postings.question[piece], asked, rules.min_score * asked, there)
+        hit[left] = hit[k]
+        place[left] = place[k]
+        left += np.int64(held)
+    return left
+
+
+@njit(cache=True, nogil=True)
 def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     """Gather one text's hits into stretches of about an item's length, and keep those that align with their piece."""
-    order = np.argsort(hit, kind="mergesort")
     window = text.window
-    mark(window, room.there, 1)
+    mark(window, 0, len(window), room.there)
+    left = _held(hit, place, postings, rules, room.there)  # what the whole text does not hold, no stretch of it does
+    room.there[:] = 0
+    if left == 0:
+        return found, size
+    hit, place = hit[:left], place[:left]
+    order = np.argsort(hit, kind="mergesort")
     begin = 0
     done = np.int64(-1)  # the piece found last, and the word after it
     free = np.int64(0)
@@ -74,10 +112,7 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
         high = min(len(window), max(last + rules.n, farthest + length + slack))
         least = rules.min_score * postings.asked[piece]
         words, weights = postings.words, postings.weights
-        # What the whole text does not hold, no stretch of it does.
-        if not holds(words, weights, base, question, least, room.there):
-            continue
-        if not could_hold(window, low, high, words, weights, base, length, question, least, room.marks):
+        if not could_hold(window, low, high, words, weights, base, question, postings.asked[piece], least, room.there):
             continue
         nearest -= slack
         farthest += slack
@@ -96,9 +131,12 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
         count = best.words
         after = best.last + 1
         if question < length:
-            reach = min(len(window), best.end + 1 + (length - question) * 5 // 4 + rules.max_gap)
+            rest = length - question
+            near = min(len(window), best.end + 1 + rest * 5 // 4 + rules.max_gap)
+            # As much again may lie between them: the tags of a list, option letters.
+            reach = min(len(window), best.end + 1 + 2 * (rest + rules.max_gap))
             listed, number, ended, whole = choices(
-                window, best.end + 1, reach, words, weights, base, question, length, room.marks
+                window, best.end + 1, near, reach, words, weights, base, question, length, room.marks
             )
             if listed < rules.min_choices * whole or whole <= 0.0:
                 continue  # a page on the item's subject has many of its words
@@ -120,5 +158,4 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
             and np.int64(hit[order[begin]] & _LOW) < free
         ):
             begin += 1
-    mark(window, room.there, 0)
     return found, size

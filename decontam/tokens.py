@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from decontam.folding import folded
 from decontam.seeds import kept_words
 from kernels.strings import portions, text_batch
-from kernels.words import Words, words
+from kernels.tokens import Tokens as Found
+from kernels.tokens import tokens as tokens_of
+from kernels.words import folded_spelling, token_spelling
 
 __all__ = ["PART_BYTES", "Tokens", "tokens"]
 
@@ -41,8 +43,9 @@ def tokens(text: pa.Array[Any] | pa.ChunkedArray[Any], drop_labels: bool) -> Tok
     total = 0
     for portion in portions(text_batch(text), PART_BYTES):
         part = folded(portion)
-        found = words(part)
-        counts, rest = _words_that_count(part.data, found, drop_labels)
+        found = tokens_of(part)
+        hashes = folded_spelling(part, found, token_spelling(part, found))
+        counts, rest = _words_that_count(part.data, found, hashes, drop_labels)
         offsets.append(counts[1:] + total)
         total += int(counts[-1])
         columns.append(rest)
@@ -53,8 +56,8 @@ def tokens(text: pa.Array[Any] | pa.ChunkedArray[Any], drop_labels: bool) -> Tok
     return Tokens(np.concatenate(offsets), hashes, lead, trail)
 
 
-def _words_that_count(data: NDArray[np.uint8], found: Words, drop_labels: bool) -> Any:
-    offsets, hashes, lead, trail = kept_words(
-        data, found.offsets, found.starts, found.ends, found.hashes, found.kinds, drop_labels
+def _words_that_count(data: NDArray[np.uint8], found: Found, hashes: NDArray[np.uint64], drop_labels: bool) -> Any:
+    offsets, kept, lead, trail = kept_words(
+        data, found.offsets, found.starts, found.ends, hashes, found.kinds, drop_labels
     )
-    return offsets, (hashes, lead, trail)
+    return offsets, (kept, lead, trail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +54,20 @@ def made(
 
 
 def listed(index: Any, matched: pa.Table) -> list[dict[str, Any]]:
-    """Return each benchmark with its digest, its items, and how many of these cannot be checked or were found."""
+    """Return each benchmark with its digest, its items, and how many of these cannot be checked or were found.
+
+    `with_solution` counts the items that are found together with their solution, answer or tests alone.
+    """
     blind = dict(_counted(index.not_checkable))
+    solved = Counter(name for name, _ in index.with_solution)
     seen = dict(_counted(matched))
     return [
-        {**one, "not_checkable": blind.get(one["name"], 0), "found": seen.get(one["name"], 0)}
+        {
+            **one,
+            "not_checkable": blind.get(one["name"], 0),
+            "with_solution": solved[one["name"]],
+            "found": seen.get(one["name"], 0),
+        }
         for one in index.benchmarks.to_pylist()
     ]
 

@@ -19,11 +19,10 @@ ITEMS = 20
 
 def render(found: dict[str, Any], console: Console) -> None:
     """Print sums by benchmark, the items found, and passages with what they share with their items."""
-    table = Table(
-        "benchmark", "split", "licence", "items", "not checkable", "found", "digest", box=None, header_style="dim"
-    )
+    headings = ("benchmark", "split", "licence", "items", "not checkable", "only with solution", "found", "digest")
+    table = Table(*headings, box=None, header_style="dim")
     for one in found["benchmarks"]:
-        numbers = (count(one[name]) for name in ("items", "not_checkable", "found"))
+        numbers = (count(one[name]) for name in ("items", "not_checkable", "with_solution", "found"))
         table.add_row(
             Text(visible(one["name"])), one["split"] or "", one["license"] or "", *numbers, one["digest"][:12] + "…"
         )

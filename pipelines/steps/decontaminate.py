@@ -79,8 +79,10 @@ def method_of(settings: Decontaminate) -> Any:
     """Return the `decontam.Method` that a recipe's section means."""
     from decontam import Method
 
-    method = Method.named(settings.method)
-    return method if settings.min_score is None else method.model_copy(update={"min_score": settings.min_score})
+    given = {"min_score": settings.min_score, "band": settings.band}
+    return Method.named(settings.method).model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
 
 
 @lru_cache(maxsize=1)

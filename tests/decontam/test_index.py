@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -110,7 +112,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text.replace('"probe": "', '"probe": "0'))
     with pytest.raises(ValueError, match="splits or hashes words differently"):
         Index.load(folder)
-    manifest.write_text(text.replace("pomona-decontam-index-2", "other"))
+    manifest.write_text(text.replace("pomona-decontam-index-3", "other"))
     with pytest.raises(ValueError, match="format 'other'"):
         Index.load(folder)
     manifest.write_text("no json")
@@ -119,6 +121,36 @@ def test_a_damaged_index_is_refused(tmp_path: Path) -> None:
     manifest.unlink()
     with pytest.raises(FileNotFoundError, match="no index of benchmarks"):
         Index.load(folder)
+
+
+def test_an_opened_index_reads_its_tables_where_they_are(tmp_path: Path) -> None:
+    """Workers on one machine share what they do not write; opening makes nothing anew."""
+    folder = tmp_path / "index"
+    built = Index.build([Benchmark("b", table(id=["1"], question=[LONG]))])
+    built.save(folder)
+    opened = Index.load(folder)
+    for one in (built, opened):
+        postings, lookup = one._postings, one._lookup  # pyright: ignore[reportPrivateUsage]
+        assert not any(array.flags.writeable for array in (*postings, lookup.bits, lookup.directory, lookup.pairs))
+    array = opened._postings.grams  # pyright: ignore[reportPrivateUsage]
+    while isinstance(array, np.ndarray):
+        array = array.base
+    assert isinstance(array, mmap.mmap)
+    for name in ("bits", "directory", "pairs"):
+        ours, theirs = (getattr(one._lookup, name) for one in (built, opened))  # pyright: ignore[reportPrivateUsage]
+        assert np.array_equal(ours, theirs)
+
+
+def test_an_item_twice_in_a_benchmark_is_named_twice(tmp_path: Path) -> None:
+    index = Index.build([Benchmark("b", table(id=["1", "2"], question=[LONG, LONG.upper()]))])
+    assert index.scan(pa.array([LONG]))["item"].to_pylist() == ["1", "2"]
+
+
+def test_an_item_of_one_repeated_word_is_not_checkable() -> None:
+    index = Index.build([Benchmark("b", table(id=["1", "2"], question=["lighthouse " * 500, LONG]))])
+    assert index.not_checkable["item"].to_pylist() == ["1"]
+    assert "too common" in index.not_checkable["reason"][0].as_py()
+    assert index.scan(pa.array(["lighthouse " * 1000])).num_rows == 0
 
 
 def test_an_index_of_nothing_is_refused() -> None:

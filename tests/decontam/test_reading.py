@@ -20,7 +20,7 @@ from kernels.strings import text_batch
 
 PIECES = st.sampled_from(
     [*("a", "J", "k", "spam", "Egg's", "3.14", "U.S", "-", "’", "é", "中", "が"), *("аеро", "٠١٢", "Ａ１", "①", "ο"),
-     *(" ", " ", " ", "\n", "\u00ad", "longer than eight", "\x00")]
+     *(" ", " ", " ", "\n", "\u00ad", "longer than eight", "\x00", "“", "—", "\xa0", ".А", "Л.", "\u0301", "×", "É")]
 )  # fmt: skip
 WORDS = ["one", "two", "three", "four", "five", "six", "seven"]
 # A cut-off character at a text's end must not read on in the next text.

@@ -58,6 +58,7 @@ def finished(folder: Path, texts: list[str]) -> Finished:
 
 def benchmark(folder: Path, items: dict[str, str]) -> list[dict[str, Any]]:
     file = folder / "bench.jsonl"
+    folder.mkdir(exist_ok=True)
     file.write_text("".join(json.dumps({"id": name, "question": text}) + "\n" for name, text in items.items()))
     return [{"name": "bench", "path": str(file), "split": "test", "license": "MIT"}]
 
@@ -137,6 +138,27 @@ def test_what_the_corpus_commonly_says_is_no_leak(tmp_path: Path) -> None:
     assert sum(row["verdict"] == "dropped" for row in rows.values()) == 13
 
 
+def test_a_recipe_may_say_what_a_method_asks_for() -> None:
+    asked = Decontaminate.model_validate({"method": "qwen2", "min_score": 0.9, "band": 64})
+    method = decontaminate.method_of(asked)
+    assert (method.name, method.min_score, method.band) == ("qwen2", 0.9, 64)
+    usual = decontaminate.method_of(Decontaminate())
+    assert (usual.min_score, usual.band) == (0.65, 512)
+    with pytest.raises(ValueError, match="greater than or equal to 16"):
+        Decontaminate.model_validate({"band": 8})
+
+
+def test_a_narrow_band_loses_what_lies_far_from_its_place(tmp_path: Path) -> None:
+    words = [f"word{k}" for k in range(900)]
+    text = " ".join([*words[:300], *("aside",) * 200, *words[300:]])
+    wide = built(tmp_path / "wide", [text, PAGES[1]], {"q": " ".join(words)}, method="qwen2", min_score=0.9)
+    narrow = built(
+        tmp_path / "narrow", [text, PAGES[1]], {"q": " ".join(words)}, method="qwen2", min_score=0.9, band=64
+    )
+    assert [len(done.table("hits")) for done in (wide, narrow)] == [1, 0]
+    assert narrow.facts["certificate"]["method"]["band"] == 64
+
+
 def test_batches_change_nothing(tmp_path: Path) -> None:
     done = built(tmp_path, [plant(PAGES[0], QUESTION), *PAGES[1:6], plant(PAGES[7], QUESTION)], {"q1": QUESTION})
     table = finished(tmp_path / "again", [plant(PAGES[0], QUESTION), *PAGES[1:6]]).table("documents")
@@ -152,7 +174,7 @@ def test_the_certificate_says_what_was_checked_and_how_well(tmp_path: Path) -> N
     told = done.facts["certificate"]
     (one,) = told["benchmarks"]
     assert (one["name"], one["split"], one["license"], one["items"]) == ("bench", "test", "MIT", 2)
-    assert (one["not_checkable"], one["found"], len(one["digest"])) == (1, 1, 64)
+    assert (one["not_checkable"], one["with_solution"], one["found"], len(one["digest"])) == (1, 0, 1, 64)
     assert told["documents"]["dropped"] == {"benchmark-item": 1}
     assert told["found"] == [{"benchmark": "bench", "item": "q1", "documents": 1, "passages": 1, "best": 1.0}]
     assert told["recall"]["forms"]["question only"] == {"planted": 1, "found": 1, "recall": 1.0}
