@@ -36,6 +36,18 @@ REPLACED_SCHEMA = pa.schema(
 """Indexed documents that gave way: ``cluster`` is the new kept document, ``parent`` the verified match."""
 
 
+class Distinct(NamedTuple):
+    """The distinct texts of a query, in the order of their best documents."""
+
+    ordered: Documents
+    first: NDArray[np.int64]  # of each text its best document
+    group: NDArray[np.int64]  # of each document its text
+    text: Any
+    content: Any  # of each text its hash
+    banded: NDArray[np.bool_]  # whether it has shingles
+    keys: NDArray[np.uint64]  # of its bands
+
+
 class Match(NamedTuple):
     """The answer to a query, and what is needed to add its kept documents."""
 
@@ -52,21 +64,15 @@ class Match(NamedTuple):
     @classmethod
     def of(
         cls,
-        config: DedupConfig,
-        ordered: Documents,
-        first: NDArray[np.int64],
-        group: NDArray[np.int64],
-        text: Any,
-        content: Any,
-        banded: NDArray[np.bool_],
-        keys: NDArray[np.uint64],
+        asked: Distinct,
         node_ids: Any,
         known: int,
         links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
     ) -> Self:
         """Read the answer from the links between nodes: indexed rows (``known`` of them), then distinct texts."""
         root, parent, value = links
-        node = group + known
+        ordered, first = asked.ordered, asked.first
+        node = asked.group + known
         is_first = np.zeros(len(node), np.bool_)
         is_first[first] = True
         stays = parent[node] < 0
@@ -99,10 +105,10 @@ class Match(NamedTuple):
             replaced,
             np.flatnonzero(parent[known:] < 0),
             node_ids.slice(known),
-            text,
-            content,
-            banded,
-            keys,
+            asked.text,
+            asked.content,
+            asked.banded,
+            asked.keys,
             {name: getattr(ordered, name)[first] for name in RANKED},
         )
 
@@ -178,7 +184,8 @@ def matched(documents: pa.Table, rows: Rows, config: DedupConfig, *, replace: bo
     else:
         order = np.arange(k + len(text))
     links = _linked(order, found, config, stays)
-    return Match.of(config, ordered, first, group, text, digests, banded, keys, node_ids, k, links)
+    distinct = Distinct(ordered, first, group, text, digests, banded, keys)
+    return Match.of(distinct, node_ids, k, links)
 
 
 def _linked(

@@ -54,3 +54,8 @@ def table() -> Callable[..., pa.Table]:
         return pa.table(columns)
 
     return make
+
+
+@pytest.fixture
+def documents(pages: list[str], table: Callable[..., pa.Table]) -> pa.Table:
+    return table([" ".join(page.split()) for page in pages[:30]], [f"page-{i}" for i in range(30)])
