@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.data import IGNORE
-from trainer.device import autocast
+from trainer.device import autocast, on_device
 from trainer.errors import DataError
 from trainer.models.decoder import Decoder
 
@@ -66,9 +66,9 @@ class Documents:
                 part = slice(first, first + self.batch_size)
                 owners = self._owners[part]
                 result = model(
-                    torch.from_numpy(self._ids[part]).to(device),
-                    document_ids=torch.from_numpy(owners).to(device),
-                    labels=torch.from_numpy(self._labels[part]).to(device),
+                    on_device(self._ids[part], device),
+                    document_ids=torch.from_numpy(owners),
+                    labels=on_device(self._labels[part], device),
                 )
                 losses = result.per_token.double().cpu().numpy().ravel()
                 nats += np.bincount(owners.ravel(), losses, self.count + 1)

@@ -58,7 +58,8 @@ def sample(
     out: list[int] = []
     training = model.training
     model.eval()
-    with torch.no_grad(), autocast(device):
+    # A compiled layer would be compiled again for every length of the cache.
+    with torch.no_grad(), autocast(device), torch.compiler.set_stance("force_eager"):
         feed = prompt
         while len(out) < tokens:
             logits = model(torch.tensor([feed], device=device), cache=cache)[0, -1].float()

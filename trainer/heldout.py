@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from trainer.data import IGNORE, MixtureLoader
-from trainer.device import autocast
+from trainer.device import autocast, on_device
 from trainer.errors import DataError, RequestError
 from trainer.models.decoder import Decoder
 
@@ -50,14 +50,14 @@ class HeldOut:
         with torch.no_grad(), autocast(device):
             for first in range(0, self.windows, self.batch_size):
                 batches = [self.loader.batch(step) for step in range(first, min(first + self.batch_size, self.windows))]
-                labels = torch.from_numpy(np.concatenate([batch.labels for batch in batches])).to(device)
+                labels = np.concatenate([batch.labels for batch in batches])
                 result = model(
-                    torch.from_numpy(np.concatenate([batch.input_ids for batch in batches])).to(device),
-                    document_ids=torch.from_numpy(np.concatenate([batch.document_ids for batch in batches])).to(device),
-                    labels=labels,
+                    on_device(np.concatenate([batch.input_ids for batch in batches]), device),
+                    document_ids=torch.from_numpy(np.concatenate([batch.document_ids for batch in batches])),
+                    labels=on_device(labels, device),
                 )
                 total += float(result.per_token.double().sum())
-                valid += int((labels != IGNORE).sum())
+                valid += int(np.count_nonzero(labels != IGNORE))
         model.train(training)
         if not valid:
             raise DataError(

@@ -79,13 +79,15 @@ class Loop:
                 schedule = stage.schedule(step)
                 optimizer.zero_grad(set_to_none=True)
                 result = stage.backward(self.model, step)
-                if not math.isfinite(result.loss + result.z_loss):
-                    raise self._non_finite(stage, step, result, f"the loss is {result.loss}")
-                norm, skipped = self._clip()
+                gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+                # The one place where a step waits for the device: the update depends on what is read.
+                told = torch.cat([result.sums.flatten(), torch.nn.utils.get_total_norm(gradients)[None]]).tolist()
+                (loss, z_loss), norm = result.means(told[:-1]), told[-1]
+                if not math.isfinite(loss + z_loss):
+                    raise self._non_finite(stage, step, result, f"the loss is {loss}")
                 if not math.isfinite(norm):
-                    raise self._non_finite(
-                        stage, step, result, f"the loss is {result.loss:.4f}, the gradient norm {norm}"
-                    )
+                    raise self._non_finite(stage, step, result, f"the loss is {loss:.4f}, the gradient norm {norm}")
+                skipped = self._clip(gradients, norm)
                 if not skipped:
                     optimizer.set_schedule(schedule)
                     optimizer.step()
@@ -98,8 +100,8 @@ class Loop:
                     {
                         "stage": stage.name,
                         "step": step,
-                        "loss": result.loss,
-                        "z_loss": result.z_loss,
+                        "loss": loss,
+                        "z_loss": z_loss,
                         "lr": stage.peak_lr * schedule,
                         "grad_norm": norm,
                         "skipped": skipped,
@@ -114,7 +116,7 @@ class Loop:
                     position.heldout_last = self.heldout.loss(self.model)
                     self.metrics.append({"stage": stage.name, "step": step, "heldout_loss": position.heldout_last})
                     self.progress.heldout(position.heldout_last)
-                self.progress.step(step, result.loss, stage.peak_lr * schedule, speed)
+                self.progress.step(step, loss, stage.peak_lr * schedule, speed)
                 if step % self.checkpoint_every == 0 or last:
                     position.seconds = time.perf_counter() - began
                     checkpoint(position)
@@ -123,18 +125,15 @@ class Loop:
             self.progress.stop()
         optimizer.zero_grad(set_to_none=True)
 
-    def _clip(self) -> tuple[float, bool]:
-        """Global gradient norm before clipping, and whether the step is to be skipped; clips in place."""
-        gradients: list[Tensor] = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+    def _clip(self, gradients: list[Tensor], norm: float) -> bool:
+        """Whether a step of that global gradient norm is to be skipped; else clips in place."""
         if norm >= self.optimizer_settings.drop_norm:
-            return norm, True
+            return True
         # 1e-8 as axlearn's clip_by_global_norm.
         scale = min(1.0, self.optimizer_settings.clip_norm / (norm + 1e-8))
         if scale < 1.0:
-            for gradient in gradients:
-                gradient.mul_(scale)
-        return norm, False
+            torch._foreach_mul_(gradients, scale)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        return False
 
     def _non_finite(self, stage: Stage, step: int, result: StepLoss, what: str) -> NonFiniteLossError:
         bad = (~torch.isfinite(result.per_sequence)).nonzero().flatten().tolist()

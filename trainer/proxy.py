@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from trainer.checkpoint import load_model
-from trainer.device import repeatable, resolve_device
+from trainer.device import compile_layers, repeatable, resolve_device
 from trainer.document_loss import DocumentLosses, Documents
 from trainer.errors import RequestError
 from trainer.loop import Loop, Position
@@ -66,6 +66,8 @@ def train_proxy(
                 f"{start}: the model has {model.config.vocab_size} tokens, but {tokens} was made with "
                 f"{shape.vocab_size}; give a model of the same tokenizer"
             )
+        if config.compile:
+            compile_layers(model, device)
         optimizer = afm.build(
             model,
             config.optimizer,

@@ -179,6 +179,7 @@ class TrainConfig(_Section):
     seed: int = 0
     device: str = Field(default="auto", description="auto: CUDA where there is one, else the CPU")
     threads: int | None = Field(default=None, gt=0, description="CPU threads; default torch's (OMP_NUM_THREADS)")
+    compile: bool = Field(default=False, description="torch.compile each layer on CUDA; other roundings, same promise")
     prefetch: int = Field(default=2, ge=0, description="steps whose batches are made ahead, by a thread; 0 makes none")
     heldout: HeldOutConfig = HeldOutConfig()
     evaluate_every: int = Field(default=25_000, gt=0, description="steps; axlearn honeycrisp. Start and end always")

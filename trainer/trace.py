@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from trainer.checkpoint import CheckpointState, load_model, read_state
 from trainer.data.loader import IGNORE, Batch
-from trainer.device import autocast, repeatable, resolve_device
+from trainer.device import autocast, on_device, repeatable, resolve_device
 from trainer.errors import CheckpointError, RequestError
 from trainer.models.decoder import Decoder
 from trainer.recipe import StageConfig
@@ -132,10 +132,8 @@ class Replay:
         parts: list[NDArray[np.float32]] = []
         for first in range(0, len(batch.labels), rows):
             part = slice(first, first + rows)
-            ids, labels, documents = (
-                torch.from_numpy(np.ascontiguousarray(one[part])).to(self.device)
-                for one in (batch.input_ids, batch.labels, batch.document_ids)
-            )
+            ids, labels = (on_device(one[part], self.device) for one in (batch.input_ids, batch.labels))
+            documents = torch.from_numpy(batch.document_ids[part])
             with torch.no_grad(), autocast(self.device):
                 masked = documents if self.stage.settings.mask_documents else None
                 result = self.model(ids, document_ids=masked, labels=labels)

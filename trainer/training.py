@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from trainer import checkpoint as ckpt
 from trainer.data.tokens import sha256
-from trainer.device import device_name, repeatable, resolve_device
+from trainer.device import compile_layers, device_name, repeatable, resolve_device
 from trainer.errors import CheckpointError, DataError, RequestError
 from trainer.files import publish_folder, write_atomic
 from trainer.generate import continue_text
@@ -65,6 +65,7 @@ class Plan:
             "z_loss": self.config.z_loss,
             "optimizer": self.config.optimizer.model_dump(mode="json"),
             "stages": {name: self.config.stages[name].model_dump(mode="json") for name in upto},
+            **({"compile": True} if self.config.compile and self.device.type == "cuda" else {}),
         }
 
 
@@ -179,6 +180,8 @@ class _Run:
             model = build(self.plan.model, seed=config.seed, device=self.plan.device)
         else:
             model = ckpt.load_model(self.checkpoint, self.plan.device)
+        if config.compile:
+            compile_layers(model, self.plan.device)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.progress.say(f"{parameters:,} parameters on {device_name(self.plan.device)}")
         completed = [] if self.state is None else list(self.state.completed)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import run as runs
-from pipelines.engines.local import LocalEngine
-from pipelines.recipe import load
 from tests.tiny import TOPICS
+from tests.trained import SETTINGS, built_and_trained
 
 PLANTED = 5
 LETTERS = [
@@ -36,23 +34,18 @@ stages:
   core: {{tokens: {tokens}, weights: {{pages: 0.96, dump: 0.04}}, epochs: 4}}
 train:
   model: {{width: 48, layers: 2, heads: 4, kv_heads: 2, head_dim: 12, ffn_width: 96}}
-  threads: 1
   stages:
     core: {{epochs: 1, warmup_steps: 10, sequence_length: 128, batch_size: 4}}
   heldout: {{max_tokens: 1024}}
   evaluate_every: 1000
   checkpoint_every: 1000
   keep_checkpoints: 4
-  generate: {{prompt: The, tokens: 2}}
-  device: cpu
+  {settings}
 """
 
 
 def make(folder: Path, tokens: int = 130_000) -> Path:
     """Build and train; return the run."""
-    from trainer.recipe import TrainConfig
-    from trainer.training import train
-
     pages = [
         {"text": part, "url": f"https://docs.test/{name}/{at}"}
         for name, text in TOPICS
@@ -71,12 +64,8 @@ def make(folder: Path, tokens: int = 130_000) -> Path:
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = folder / "planted.yaml"
     places = {name: folder / f"{name}.jsonl" for name in ("pages", "dump")}
-    recipe.write_text(RECIPE.format(**places, tokens=tokens))
-    loaded = load(recipe)
-    out = folder / "run"
-    runs.build(loaded, runs.Options(out), LocalEngine(1))
-    train(out, TrainConfig.model_validate(loaded.train))
-    return out
+    recipe.write_text(RECIPE.format(**places, tokens=tokens, settings=SETTINGS))
+    return built_and_trained(recipe, folder / "run")
 
 
 @pytest.fixture(scope="session")

@@ -109,17 +109,30 @@ def token_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="session")
+def straight(token_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run: 10 + 4 steps. Read only."""
+    from tests.trainer.runs import QUIET
+    from trainer.training import train
+
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("straight") / "train"
+    train(token_run, tiny_config(), out=out, console=QUIET)
+    return out
+
+
 TINY = {"width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "head_dim": 8, "ffn_width": 64}
+STAGES = {
+    "core": {"steps": 10, "warmup_steps": 2, "sequence_length": 32, "batch_size": 4},
+    "continued": {"steps": 4, "warmup_steps": 1, "sequence_length": 48, "batch_size": 2},
+}
 
 
 def tiny_config(**changes: Any) -> TrainConfig:
     """A run of 10 + 4 steps that takes well under a second."""
     raw: dict[str, Any] = {
         "model": TINY,
-        "stages": {
-            "core": {"steps": 10, "warmup_steps": 2, "sequence_length": 32, "batch_size": 4},
-            "continued": {"steps": 4, "warmup_steps": 1, "sequence_length": 48, "batch_size": 2},
-        },
+        "stages": STAGES,
         "heldout": {"max_tokens": 1024},
         "evaluate_every": 4,
         "checkpoint_every": 5,

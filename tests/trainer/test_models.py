@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from trainer.errors import CheckpointError
 from trainer.models import PRESETS, build, load_hf, preset, save_hf
-from trainer.models.attention import KeyValueCache, document_mask
+from trainer.models.attention import KeyValueCache, document_mask, segments
 from trainer.models.config import DecoderConfig
 from trainer.models.decoder import Decoder
 from trainer.models.families import afm
@@ -159,6 +161,29 @@ def test_damaged_folders_are_refused_by_name(tmp_path: Path) -> None:
 def test_document_mask_by_hand() -> None:
     seen = document_mask(torch.tensor([[4, 4, 9, 9, 9]]))[0, 0].int().tolist()
     assert seen == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]]
+
+
+def test_segments_are_the_documents_row_by_row() -> None:
+    found = segments(torch.tensor([[4, 4, 9, 9, 9], [9, 9, 2, -1, -1]]), torch.device("cpu"))
+    assert found.starts.dtype == torch.int32
+    assert found.starts.tolist() == [0, 2, 5, 7, 8, 10]  # the document 9 goes on in another row: that is another one
+    assert found.longest == 5
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), min_size=1, max_size=4),
+    st.integers(1, 12),
+)
+def test_segments_show_what_the_mask_shows(rows: list[list[int]], n: int) -> None:
+    """Each place may look back to the start of its segment, and no further."""
+    made = [[k for k, length in enumerate(row) for _ in range(length)][:n] for row in rows]
+    documents = torch.tensor([row + [-1] * (n - len(row)) for row in made])
+    starts = segments(documents, torch.device("cpu")).starts
+    places = torch.arange(documents.numel())
+    mine = torch.searchsorted(starts, places, right=True) - 1
+    shown = (mine[:, None] == mine[None, :]) & (places[:, None] >= places[None, :])
+    expected = torch.block_diag(*document_mask(documents)[:, 0].int()).bool()
+    assert torch.equal(shown, expected)
 
 
 def test_tokens_after_a_boundary_do_not_see_before_it() -> None:

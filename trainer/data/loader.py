@@ -201,6 +201,9 @@ class MixtureLoader:
         slots, runs = self.slots(step), self.runs(step)
         described = self.stage.describe(runs.document)
         shards = np.searchsorted(self.stage.bases, runs.position, side="right") - 1
+        inside = runs.position - self.stage.document_starts[runs.document]
+        if "first" in described.column_names:  # the rest of a document that a phase's end cut begins there
+            inside = inside + described["first"].to_numpy()
         columns: dict[str, pa.Array[Any] | pa.ChunkedArray[Any]] = {
             "slot": pa.array(slots[runs.sequence], pa.int64()),
             "position": pa.array(runs.column, pa.int32()),
@@ -208,7 +211,7 @@ class MixtureLoader:
             "document": pa.array(runs.document, pa.int64()),
             "shard": pa.array(shards, pa.int32()),
             "offset": pa.array(runs.position - self.stage.bases[shards], pa.int64()),
-            "document_offset": pa.array(runs.position - self.stage.document_starts[runs.document], pa.int64()),
+            "document_offset": pa.array(inside, pa.int64()),
             "excluded": pa.array(self.stage.excluded[runs.document]),
             "id": described["id"],
             "source": described["source"],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.device import on_device
 from trainer.models.config import DecoderConfig
 from trainer.models.norm import RMSNorm
 from trainer.models.rope import rotate
@@ -45,6 +48,40 @@ def document_mask(document_ids: Tensor) -> Tensor:
     return (same & causal)[:, None]
 
 
+class Segments(NamedTuple):
+    """Where the documents of a packed batch lie, its rows end to end: `document_mask` for flash attention."""
+
+    starts: Tensor
+    """Int32 [documents + 1], on the model's device."""
+    longest: int
+    """No document has more tokens: the length of a row."""
+
+
+def segments(document_ids: Tensor, device: torch.device) -> Segments:
+    """Where each document lies: [batch, n] ids, a document's tokens side by side in a row.
+
+    Ids on the CPU keep the device at work: it need not answer how many documents there are.
+    """
+    ids = document_ids.cpu()
+    begins = torch.ones(ids.shape, dtype=torch.bool)
+    begins[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    starts = F.pad(begins.flatten().nonzero().flatten().to(torch.int32), (0, 1), value=ids.numel())
+    # The row's length, and not the longest document's, so that a compiled layer is the same for every batch.
+    return Segments(on_device(starts.numpy(), device), ids.shape[1])
+
+
+def has_flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether flash attention for sequences of many lengths runs there: half precision, Ampere or newer."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.bfloat16, torch.float16)
+        and head_dim % 8 == 0
+        and head_dim <= 256
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+        and torch.backends.cuda.is_flash_attention_available()
+    )
+
+
 class Attention(nn.Module):
     """Grouped-query attention (Ainslie et al. 2305.13245), RMSNorm on query and key heads (2309.14322), no biases."""
 
@@ -61,10 +98,12 @@ class Attention(nn.Module):
         self.key_norm = RMSNorm(config.head_dim, config.norm_eps, device)
 
     def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None, cache: KeyValueCache | None
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | Segments | None, cache: KeyValueCache | None
     ) -> Tensor:
-        """[batch, n, width] -> [batch, n, width]; `mask` as `document_mask` gives it, None means plain causal."""
+        """[batch, n, width] -> [batch, n, width]; None means plain causal, documents of one sequence or many."""
         batch, n, _ = x.shape
+        if isinstance(mask, Segments):
+            return self._packed(x, rotation, mask)
         queries = self.query_norm(self.query(x).view(batch, n, self.heads, self.head_dim)).transpose(1, 2)
         keys = self.key_norm(self.key(x).view(batch, n, self.kv_heads, self.head_dim)).transpose(1, 2)
         values = self.value(x).view(batch, n, self.kv_heads, self.head_dim).transpose(1, 2)
@@ -81,3 +120,17 @@ class Attention(nn.Module):
             enable_gqa=self.heads != self.kv_heads,
         )
         return self.output(mixed.transpose(1, 2).reshape(batch, n, self.heads * self.head_dim))
+
+    def _packed(self, x: Tensor, rotation: tuple[Tensor, Tensor], where: Segments) -> Tensor:
+        """The same by flash attention, each document a sequence of its own: no n² mask, no score that is not needed."""
+        batch, n, _ = x.shape
+        cos, sin = (one[:, None] for one in rotation)
+        queries = self.query_norm(self.query(x).view(batch, n, self.heads, self.head_dim))
+        keys = self.key_norm(self.key(x).view(batch, n, self.kv_heads, self.head_dim))
+        values = self.value(x).view(batch * n, self.kv_heads, self.head_dim)
+        queries, keys = rotate(queries, cos, sin).flatten(0, 1), rotate(keys, cos, sin).flatten(0, 1)
+        # What torch.nn.attention.varlen calls; that module's own signature still changes with every version.
+        found: Any = torch.ops.aten._flash_attention_forward(
+            queries, keys, values, where.starts, where.starts, where.longest, where.longest, 0.0, True, False
+        )
+        return self.output(found[0].view(batch, n, self.heads * self.head_dim))

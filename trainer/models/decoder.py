@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.device import product_dtype
 from trainer.loss import TokenLoss, linear_cross_entropy
-from trainer.models.attention import Attention, KeyValueCache, document_mask
+from trainer.models.attention import Attention, KeyValueCache, Segments, document_mask, has_flash, segments
 from trainer.models.config import DecoderConfig
 from trainer.models.mlp import SwiGLU
 from trainer.models.norm import RMSNorm
@@ -25,7 +26,7 @@ class Block(nn.Module):
         self.mlp = SwiGLU(config.width, config.ffn_width, device)
 
     def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None, cache: KeyValueCache | None
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | Segments | None, cache: KeyValueCache | None
     ) -> Tensor:
         """[batch, n, width] -> [batch, n, width]."""
         x = x + self.attention(self.attention_norm(x), rotation, mask, cache)
@@ -38,6 +39,8 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig, device: torch.device | str | None = None) -> None:
         super().__init__()
         self.config = config
+        self.compiled = False
+        """Whether torch compiles the layers (`trainer.device.compile_layers`)."""
         self.embedding = nn.Embedding(config.vocab_size, config.width, device=device)
         self.layers = nn.ModuleList(Block(config, layer, device) for layer in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps, device)
@@ -55,7 +58,8 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Normalised last hidden states: int64 [batch, n] -> [batch, n, width].
 
-        `document_ids` [batch, n] keeps attention inside each document. Positions count through the packed sequence:
+        `document_ids` [batch, n] keeps attention inside each document, whose tokens lie side by side in a row; they
+        may stay on the CPU, and a GPU then need not be waited for. Positions count through the packed sequence:
         RoPE sees differences only, so inside a document they are the same as when counted from its start. With a
         cache the new tokens follow those it holds (one sequence a row, no document ids).
         """
@@ -63,11 +67,17 @@ class Decoder(nn.Module):
         n = input_ids.shape[1]
         positions = torch.arange(past, past + n, device=input_ids.device)
         turn = rotation(positions, self.config.head_dim, self.config.rope_base)
-        mask = None
+        mask: Tensor | Segments | None = None
         if document_ids is not None:
             if cache is not None:
                 raise ValueError("document_ids and a cache cannot be combined: a cache continues one document a row")
-            mask = document_mask(document_ids)
+            device, dtype = input_ids.device, product_dtype(self.embedding.weight)
+            if has_flash(device, dtype, self.config.head_dim):
+                mask = segments(document_ids, device)
+                if self.compiled:
+                    torch._dynamo.maybe_mark_dynamic(mask.starts, 0)  # pyright: ignore[reportPrivateUsage]
+            else:
+                mask = document_mask(document_ids.to(device))
         elif past and n > 1:
             keys = torch.arange(past + n, device=input_ids.device)
             mask = (keys[None, :] <= positions[:, None])[None, None]

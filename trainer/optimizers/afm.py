@@ -1,16 +1,20 @@
 """AFM's optimizer: RMSProp with momentum, decoupled weight decay and muParam(simple)."""
 
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+# torch has no public name for operations on many tensors at once, on which its own optimizers rest.
+
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
 
 from trainer.recipe import OptimizerConfig
 
+_TOGETHER = 1 << 26  # numbers updated at once: temporaries are no larger
 _MATRICES = (
     "attention.query",
     "attention.key",
@@ -84,33 +88,59 @@ class AFMOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for part in _parts(parameters):
+                self._update(part, group)
         return loss
 
-    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Update several blocks by one kernel an operation: a GPU would wait for as many launches as there are."""
+        states = [self._state(parameter) for parameter in parameters]
+        for state in states:
+            state["step"] += 1
+        squares: list[Tensor] = [state["square"] for state in states]
+        momenta: list[Tensor] = [state["momentum"] for state in states]
+        b1, b2 = float(group["momentum"]), float(group["square_decay"])
+        gradients = [cast(Tensor, parameter.grad).float() for parameter in parameters]
+        fresh = torch._foreach_mul(gradients, gradients)
+        torch._foreach_add_(fresh, group["epsilon"])
+        torch._foreach_mul_(squares, b2)
+        torch._foreach_add_(squares, fresh, alpha=1.0 - b2)
+        updates = torch._foreach_div(squares, [1.0 - b2 ** state["step"] for state in states])
+        torch._foreach_rsqrt_(updates)
+        torch._foreach_mul_(updates, gradients)
+        # RMS = norm / sqrt(n); kept on the device so that no step waits for it.
+        rms = torch._foreach_norm(updates)
+        torch._foreach_div_(rms, [math.sqrt(update.numel()) for update in updates])
+        torch._foreach_div_(rms, group["update_clip"])
+        torch._foreach_clamp_min_(rms, 1.0)
+        torch._foreach_div_(updates, rms)
+        torch._foreach_mul_(momenta, b1)
+        torch._foreach_add_(momenta, updates, alpha=1.0 - b1)
+        schedule = float(group["schedule"])
+        # schedule·(peak_lr·factor·m + wd·p), with both products taken before the parameter changes.
+        torch._foreach_mul_(parameters, 1.0 - schedule * group["weight_decay"])
+        torch._foreach_add_(parameters, momenta, alpha=-schedule * group["peak_lr"] * group["factor"])
+
+    def _state(self, parameter: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
             state["step"] = 0
             state["square"] = torch.zeros_like(parameter, dtype=torch.float32)
             state["momentum"] = torch.zeros_like(parameter, dtype=torch.float32)
-        state["step"] += 1
-        square: Tensor = state["square"]
-        momentum: Tensor = state["momentum"]
-        b1, b2 = float(group["momentum"]), float(group["square_decay"])
-        g = gradient.float()
-        square.mul_(b2).add_(torch.addcmul(square.new_full((), group["epsilon"]), g, g), alpha=1.0 - b2)
-        correction = 1.0 - b2 ** state["step"]
-        update = g * torch.rsqrt(square / correction)
-        # RMS = norm / sqrt(n); kept on the device so that no step waits for it.
-        rms = torch.linalg.vector_norm(update) / math.sqrt(update.numel())
-        update.div_(torch.clamp_min(rms / group["update_clip"], 1.0))
-        momentum.mul_(b1).add_(update, alpha=1.0 - b1)
-        schedule = float(group["schedule"])
-        # schedule·(peak_lr·factor·m + wd·p), with both products taken before the parameter changes.
-        parameter.mul_(1.0 - schedule * group["weight_decay"])
-        parameter.add_(momentum, alpha=-schedule * group["peak_lr"] * group["factor"])
+        return state
+
+
+def _parts(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Blocks in order, as many together as have _TOGETHER numbers: what lies between is as large as they are."""
+    part: list[Tensor] = []
+    for parameter in parameters:
+        if part and sum(one.numel() for one in part) + parameter.numel() > _TOGETHER:
+            yield part
+            part = []
+        part.append(parameter)
+    if part:
+        yield part
 
 
 def mup_factor(width: int, base_width: int = 768) -> float:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from trainer.data import Ahead, MixtureLoader
-from trainer.device import autocast
+from trainer.device import autocast, on_device
 from trainer.errors import RequestError
 from trainer.models.decoder import Decoder
 from trainer.recipe import StageConfig
@@ -90,13 +89,13 @@ class PretrainStage:
                 f"train.stages.{self.name}: step {step} has no valid token: every document in it is a single token long"
             )
         rows = self.settings.micro_batch_size or len(batch.labels)
-        cross_entropy, z_loss = 0.0, 0.0
+        cross_entropy: list[torch.Tensor] = []
+        z_loss: list[torch.Tensor] = []
         per_sequence: list[torch.Tensor] = []
         for first in range(0, len(batch.labels), rows):
             part = slice(first, first + rows)
-            labels = torch.from_numpy(np.ascontiguousarray(batch.labels[part])).to(device)
-            ids = torch.from_numpy(np.ascontiguousarray(batch.input_ids[part])).to(device)
-            documents = torch.from_numpy(np.ascontiguousarray(batch.document_ids[part])).to(device)
+            labels, ids = (on_device(one[part], device) for one in (batch.labels, batch.input_ids))
+            documents = torch.from_numpy(batch.document_ids[part])  # stays here: see Decoder.hidden
             with autocast(device):
                 result = model(
                     ids,
@@ -105,12 +104,12 @@ class PretrainStage:
                     z_loss=self.z_loss,
                 )
             (result.total / max(1, valid)).backward()
-            cross_entropy += float(result.cross_entropy)
-            z_loss += float(result.z)
+            cross_entropy.append(result.cross_entropy)
+            z_loss.append(result.z)
             per_sequence.append(result.per_token.view(labels.shape).sum(dim=1))
         # A step whose documents were all taken down has no loss; the steps after it stay where they were.
-        count = max(1, valid)
-        return StepLoss(cross_entropy / count, z_loss / count, valid, torch.cat(per_sequence), waited)
+        sums = torch.stack([torch.stack(cross_entropy), torch.stack(z_loss)])
+        return StepLoss(sums, valid, torch.cat(per_sequence), waited)
 
     def documents(self, step: int, sequences: list[int]) -> list[dict[str, Any]]:
         """Rows of `MixtureLoader.provenance` for those sequences of a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -10,17 +11,28 @@ from trainer.models.decoder import Decoder
 
 
 class StepLoss(NamedTuple):
-    """The loss of one whole step; its gradients are in the model's parameters."""
+    """The loss of one whole step; its gradients are in the model's parameters.
 
-    loss: float
-    """Mean over the step's valid tokens, nats."""
-    z_loss: float
-    """Mean z-loss, already weighted."""
+    Sums stay on the device until somebody asks: reading one waits for all that the device has still to do.
+    """
+
+    sums: Tensor
+    """Float32 [2, micro-batches]: cross-entropy and weighted z-loss, nats."""
     valid_tokens: int
     per_sequence: Tensor
     """Float32 [batch_size]: loss summed over each sequence, to find the ones that went wrong."""
     data_seconds: float
     """How long the step waited for its batch."""
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy over the step's valid tokens, nats."""
+        return self.means(self.sums.flatten().tolist())[0]
+
+    def means(self, sums: Sequence[float]) -> tuple[float, float]:
+        """Cross-entropy and z-loss over the step's valid tokens, of the numbers in `sums`, in order."""
+        count, half = max(1, self.valid_tokens), len(sums) // 2
+        return sum(sums[:half]) / count, sum(sums[half:]) / count
 
 
 class Stage(Protocol):
