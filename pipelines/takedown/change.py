@@ -31,7 +31,8 @@ from pipelines.storage import (
     write_json,
     write_parquet,
 )
-from pipelines.takedown import guard, journal, told_in_ledger
+from pipelines.takedown import archives, guard, journal, recount, told_in_ledger
+from pipelines.takedown.archives import Struck
 from pipelines.takedown.checkpoints import Exposure
 from pipelines.takedown.guard import Entry, Guard, Listing
 from pipelines.takedown.rewriting import Gone, blanks, holds, overwrite, rewrite, rows_of
@@ -63,6 +64,8 @@ class Takedown:
     records: list[Matched] = field(default_factory=list[Matched])
     copies: list[Copy] = field(default_factory=list[Copy])
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
+    archives: list[Struck] = field(default_factory=list[Struck])
+    """WARC files of the run's own crawls, records of which were struck."""
     files: int = 0
     bytes: int = 0
     exposures: list[Exposure] = field(default_factory=list[Exposure])
@@ -82,6 +85,18 @@ def loss(folder: RunFolder, stage: str, gone: Gone) -> Stage:
         lost.removed += batch["id"].to_pylist()
     lost.removed.sort()
     return lost
+
+
+def addresses(selected: Selected, gone: Gone) -> frozenset[str]:
+    """Return the addresses of the records that go: a WARC file knows its pages by nothing else."""
+    known = {**selected.copies, **selected.records}
+    return frozenset(known[id_].uri for id_ in gone.ids if id_ in known)
+
+
+def crawls_of(place: Place) -> dict[str, Path]:
+    """Return where the crawls that a run read are, by source."""
+    told: dict[str, str] = (place.facts or {}).get("crawl") or {}
+    return {name: place.place(where) for name, where in told.items()}
 
 
 class Change:
@@ -104,6 +119,7 @@ class Change:
             ids=gone.ids,
         )
         self.listing = Listing(takedowns=(*listing.takedowns, self.entry))
+        self.uris = addresses(selected, gone)
         self.written: dict[str, tuple[Path, FileEntry]] = {}
         """SHA-256 of a mixture's or token shard before -> what was written in its place."""
 
@@ -113,6 +129,10 @@ class Change:
             self._step(step)
         for stage in self.folder.stages:
             self._stage(stage)
+        for place in archives.own(self.run, crawls_of(self.place)).values():
+            by = {one.by for one in self.selected.records.values()}
+            said = archives.evidence_of(self.found.version, by)
+            self.found.archives += archives.strike(place, self.uris, self.found.version, said, self.staging)
         ledger = told_in_ledger.write(self.run, self.folder, self.listing, self._told(), self.gone, self.staging)
         for path in ledger.dropped:
             if path.is_relative_to(self.run):
@@ -187,7 +207,8 @@ class Change:
     def _stage(self, stage: str) -> None:
         """Write a stage's mixture and tokens again, each with a manifest of the new version."""
         lost = self.found.stages[stage] = loss(self.folder, stage, self.gone)
-        if not lost.documents:
+        carried = recount.lost(self.folder, stage, self.gone)
+        if not lost.documents and not carried.supply:
             return
         mixture, tokens = self.run / "mixture" / stage, self.run / "tokens" / stage
         path = mixture / "manifest.json"
@@ -200,9 +221,8 @@ class Change:
                 continue
             target, made = new
             weighed = read_table(self.staging.last, ["tokens", "weight"])
-            count = pc.sum(pc.multiply(weighed["tokens"].cast(pa.float64()), weighed["weight"])).as_py()
             entry = {"path": target.name, "sha256": made.sha256, "rows": made.rows, "bytes": made.bytes}
-            manifest["shards"][number] = {**told, **entry, "tokens": int(count or 0)}
+            manifest["shards"][number] = {**told, **entry, "tokens": _taken(weighed)}
             lost.shards += 1
         history = {
             "version": self.found.version,
@@ -212,9 +232,14 @@ class Change:
             "removed": lost.removed,
         }
         manifest["takedowns"] = [*manifest.get("takedowns", []), history]
-        manifest = {**manifest, "version": self.found.version, **_weights(self.folder, stage, self.gone, manifest)}
-        if exists(tokens / "manifest.json"):
-            self._tokens(stage, tokens)
+        slots = manifest.get("slots", manifest["total_tokens"])
+        manifest |= {"version": self.found.version, **recount.mixture_fields(manifest, carried, slots)}
+        if carried.supply is None:
+            self.found.notes.append(
+                f"stage {stage}: no step has token counts any more, so its epochs are told as before"
+            )
+        if lost.documents and exists(tokens / "manifest.json"):
+            self._tokens(tokens, carried)
         write_json(self.staging.place(path), manifest)
 
     def _shard(self, shard: Path, digest: str, make: Any) -> tuple[Path, FileEntry] | None:
@@ -230,7 +255,7 @@ class Change:
         self.staging.drop(shard)
         return target, made
 
-    def _tokens(self, stage: str, folder: Path) -> None:
+    def _tokens(self, folder: Path, carried: recount.Carried) -> None:
         path = folder / "manifest.json"
         manifest = read_json(path)
         listing = folder / "documents.parquet"
@@ -255,7 +280,7 @@ class Change:
         table = pa.table({"document": pa.array(rows, pa.int64())})
         made = write_parquet(self.staging.place(folder / name), table)
         history = {"version": self.found.version, "at": self.at, "previous": sha256(path)}
-        manifest["version"] = self.found.version
+        manifest |= {"version": self.found.version, **recount.token_fields(manifest, carried)}
         manifest["excluded"] = {"path": name, "sha256": made.sha256, "documents": len(rows)}
         manifest["takedowns"] = [*manifest.get("takedowns", []), history]
         write_json(self.staging.place(path), manifest)
@@ -278,31 +303,7 @@ def _own_steps(place: Place, left: list[str]) -> list[Path]:
     return [one for one in steps if finished(one) and not re.match(r"09-ledger|10-takedown", one.name)]
 
 
-def _tokens_of(folder: RunFolder, stage: str, gone: Gone, name: str) -> dict[str, int]:
-    """Tokens that a stage loses by a column of its rows, with repeats."""
-    found: dict[str, int] = {}
-    wanted = ds.field("id").isin(gone.column)
-    for batch in rows_where(list(folder.stage_files(stage)), wanted, [name, "tokens", "weight"]):
-        weighed = pc.multiply(batch["tokens"].cast(pa.float64()), batch["weight"])
-        summed = pa.table({"name": batch[name], "tokens": weighed}).group_by("name").aggregate([("tokens", "sum")])
-        for row in summed.to_pylist():
-            found[row["name"]] = found.get(row["name"], 0) + round(row["tokens_sum"])
-    return found
-
-
-def _weights(folder: RunFolder, stage: str, gone: Gone, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Tokens and shares of a stage without what it loses: of its entries, which are its sources where it has none."""
-    files = folder.stage_files(stage)
-    by = "entry" if files and "entry" in read_schema(files[0]).names else "source"
-    lost = _tokens_of(folder, stage, gone, by)
-    tokens = {name: count - lost.get(name, 0) for name, count in manifest["tokens"].items()}
-    total = sum(tokens.values())
-    found: dict[str, Any] = {
-        "tokens": tokens,
-        "realised_weights": {name: count / total if total else 0.0 for name, count in tokens.items()},
-        "total_tokens": total,
-    }
-    if "sources" in manifest:
-        gone_of = lost if by == "source" else _tokens_of(folder, stage, gone, "source")
-        found["sources"] = {name: count - gone_of.get(name, 0) for name, count in manifest["sources"].items()}
-    return found
+def _taken(rows: pa.Table) -> int:
+    """Return what a stage takes of rows of its mixture: `tokens` and `weight`."""
+    each = pc.round(pc.multiply(rows["tokens"].cast(pa.float64()), rows["weight"]))
+    return int(pc.sum(each).as_py() or 0)

@@ -14,9 +14,9 @@ from pipelines.report.folder import RunFolder
 from pipelines.runs.folder import RunFolder as Place
 from pipelines.runs.folder import opened
 from pipelines.steps.step import RunFailed
-from pipelines.storage import is_remote, lock
-from pipelines.takedown import guard, journal
-from pipelines.takedown.change import Change, Takedown, loss
+from pipelines.storage import clear_scratch, is_remote, lock
+from pipelines.takedown import archives, guard, journal
+from pipelines.takedown.change import Change, Takedown, addresses, crawls_of, loss
 from pipelines.takedown.checkpoints import exposures
 from pipelines.takedown.guard import Guard
 from pipelines.takedown.rewriting import Gone
@@ -59,6 +59,8 @@ def takedown(
         if staging is not None:
             staging.commit(found.version)
             finish(run)
+            for where in archives.own(run, crawls_of(opened(run))).values() if is_remote(run) else ():
+                clear_scratch(where)  # what this machine kept of a crawl on a store
             _forget_in_index(run, found)
     return found
 
@@ -70,9 +72,11 @@ def finish(run: Path) -> bool:
 
 def _describe(run: Path) -> None:
     from pipelines import card, report
+    from pipelines.report import tally
 
-    card.write(run)
-    report.write(run)
+    sums = tally.gather(RunFolder.open(run))
+    card.write(run, sums)
+    report.write(run, sums)
 
 
 def _plan(
@@ -108,6 +112,8 @@ def _plan(
     if dry:
         for stage in folder.stages:
             found.stages[stage] = loss(folder, stage, gone)
+        for where in archives.own(run, crawls_of(opened(run))).values():
+            found.archives += archives.found(where, addresses(selected, gone))
         _say_left(opened(run), folder, selected, found)
         return found, None
     staging = Change(run, folder, selected, gone, found, listing).staged()
@@ -118,11 +124,18 @@ def _plan(
 def _say_left(place: Place, folder: RunFolder, selected: Selected, found: Takedown) -> None:
     """Name what holds text, or traces of it, and is not changed."""
     sources = {one.source for one in selected.records.values()}
-    for name, where in (folder.facts.get("crawl") or {}).items():
-        if name in sources:
+    crawls = crawls_of(place)
+    own = archives.own(place.path, crawls)
+    for name, where in crawls.items():
+        if name in sources and name not in own:
             found.left.append(
-                f"{place.place(where)}: WARC files of the crawl still hold the pages as they were fetched; only a "
-                "build reads them again, and refuses what is on the list"
+                f"{where}: WARC files of a crawl that is not the run's own still hold the pages as they were fetched; "
+                "only a build reads them, and refuses what is on the list"
+            )
+        elif name in sources:
+            found.left.append(
+                f"{where}: `pomona build --update` would fetch the pages again, though no build takes them; add them "
+                "to the source's `exclude`"
             )
     read = [one for one in folder.facts["recipe"].get("sources", ()) if one["name"] in sources]
     for source in read:

@@ -39,6 +39,9 @@ def render(found: Takedown, console: Console) -> None:
         for name, stage in found.stages.items():
             table.add_row(name, f"−{count(stage.documents)}", f"−{count(stage.tokens)}", str(stage.shards or ""))
         console.print(table)
+    for one in found.archives:
+        done = "would be struck from" if found.dry_run else "struck from"
+        console.print(Text(f"{count(one.records)} answers {done} {one.path}"), soft_wrap=True)
     if found.files:
         console.print(f"{count(found.files)} files written again, {bytes_text(found.bytes)}")
     for one in found.exposures:

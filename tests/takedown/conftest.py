@@ -12,6 +12,7 @@ from pipelines import run as runs
 from pipelines.engines.local import LocalEngine
 from pipelines.recipe import load
 from tests.tiny import TOPICS, archive
+from tests.trained import SETTINGS, built_and_trained
 
 RECIPE = """
 name: small
@@ -29,15 +30,13 @@ stages:
   core: {{tokens: 60000, weights: {{pages: 0.9, notes: 0.1}}}}
 train:
   model: {{width: 16, layers: 1, heads: 2, kv_heads: 1, head_dim: 8, ffn_width: 32}}
-  threads: 1
   stages:
     core: {{steps: 24, warmup_steps: 2, sequence_length: 64, batch_size: 2}}
   heldout: {{max_tokens: 512}}
   evaluate_every: 24
   checkpoint_every: 4
   keep_checkpoints: 10
-  generate: {{prompt: The, tokens: 2}}
-  device: cpu
+  {settings}
 """
 COPIED = "while"
 """A topic that a note repeats with a line added: near-duplicates."""
@@ -53,7 +52,7 @@ def write(folder: Path) -> Path:
     lines = [json.dumps({"text": text, "url": f"https://notes.example.org/{name}"}) for name, text in extra]
     (folder / "notes.jsonl").write_text("\n".join(lines) + "\n")
     recipe = folder / "small.yaml"
-    recipe.write_text(RECIPE.format(warcs=folder / "warcs", notes=folder / "notes.jsonl"))
+    recipe.write_text(RECIPE.format(warcs=folder / "warcs", notes=folder / "notes.jsonl", settings=SETTINGS))
     return recipe
 
 
@@ -65,14 +64,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
     """The run, trained; read only: tests take `run`."""
-    from trainer.recipe import TrainConfig
-    from trainer.training import train
-
-    out = tmp_path_factory.mktemp("runs") / "small"
-    loaded = load(recipe)
-    runs.build(loaded, runs.Options(out), LocalEngine(1))
-    train(out, TrainConfig.model_validate(loaded.train))
-    return out
+    return built_and_trained(recipe, tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture
