@@ -79,4 +79,12 @@ def print_mixtures(folder: Path, described: dict[str, Any], out: Console) -> Non
                 f"{manifest['effective_tokens'][name]:,}",
             )
     out.print(table)
+    training = [stage for stage in described["stages"] if stage != "heldout"]
+    last = read_json(folder / "mixture" / training[-1] / "manifest.json") if len(training) > 1 else {}
+    for source, told in last.get("together", {}).items():
+        out.print(
+            f"{source} in all stages: {told['tokens']:,} tokens, {told['epochs']:.2f} epochs of what is taken, "
+            f"worth {told['effective_tokens']:,}",
+            soft_wrap=True,
+        )
     out.print(f"mixture  {folder / 'mixture'}\nreport   {folder / 'report.html'}", soft_wrap=True)

@@ -130,7 +130,8 @@ class StageMix(_Part):
     `schedule`, whose names are those of `entries` or else of sources. Entries are a list, or stand under their names. A
     `preset` gives the shares of entries named as its roles, where they do not give their own. `epochs` caps how often
     documents may be repeated, for all or by name (2305.16264: about four repetitions cost little). `sequence_length` is
-    what shares are exact to; null is that of the training stage of this name.
+    what shares are exact to; null is that of the training stage of this name. Where whole documents do not come so
+    near, the head of one more is taken; with `cut: false` the stage is refused instead.
     """
 
     preset: str | None = None
@@ -140,6 +141,7 @@ class StageMix(_Part):
     tokens: int = Field(gt=0)
     epochs: Annotated[float, Field(gt=0)] | Mapping[str, Annotated[float, Field(gt=0)]] = DEFAULT_CAP
     sequence_length: int | None = Field(default=None, gt=0)
+    cut: bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -204,6 +206,16 @@ class StageMix(_Part):
     def selected(self) -> tuple[Entry, ...]:
         """Return the entries in order; without any, each source that has a share is one."""
         return self.entries or tuple(Entry(name=name, sources=(name,)) for name in self.shares())
+
+    def with_shares(self, shares: Mapping[str, float]) -> StageMix:
+        """Return the stage with other shares of the same entries, the same throughout training."""
+        given = self.model_dump(exclude={"preset", "schedule"})
+        if self.entries:
+            given["entries"] = [one | {"share": shares[one["name"]]} for one in given["entries"]]
+            given["weights"] = {}
+        else:
+            given["weights"] = dict(shares)
+        return StageMix.model_validate(given)
 
     def cap(self, name: str) -> float:
         """Return the epoch cap of an entry."""

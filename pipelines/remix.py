@@ -137,8 +137,9 @@ def mix(
 ) -> Path:
     """Mix the documents of finished runs by new weights into a run folder of their own; return it.
 
-    The documents of several runs are put together; of a record that two have the first run's stays. All must have the
-    same tokenizer, or `tokenizer` names the one among them whose tokenizer is used for all.
+    The documents of several runs are put together; of a record that two have the first run's stays. A run of another
+    number of partitions is brought into the first one's. All must have the same tokenizer, or `tokenizer` names the one
+    among them whose tokenizer is used for all.
 
     Raises RecipeError where the weights are wrong or infeasible or runs do not go together, and RunFailed.
     """
@@ -169,7 +170,9 @@ def _mix(
     told: Callable[[Finished], None],
 ) -> Path:
     from pipelines import card, report
-    from pipelines.steps import collect, merge, mix, select, tokenize
+    from pipelines.report import folder as reported
+    from pipelines.report import tally
+    from pipelines.steps import collect, merge, mix, partition, select, tokenize
 
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     steps = Steps(out / "steps", engine, hints=recipe.hints())
@@ -191,10 +194,21 @@ def _mix(
     ]
     # Of runs that are tokenized again the own tokens, and the tokenizer that made them, are not this run's.
     left = {id(step) for one in found if one.tokenizer != main.tokenizer for step in (one.tokenized, one.trained)}
-    before = [step for one in found for step in one.finished if id(step) not in left]
-    clean, tokens = found[0].clean, tokenized[0]
+    kept = [[step for step in one.finished if id(step) not in left] for one in found]
+    before = [step for each in kept for step in each]
+    cleaned = [one.clean for one in found]
+    told_in: list[Finished] = []
+    for number, one in enumerate(found):
+        ledgers = [*partition.told_once(kept[number]), *(step for step in made if step is tokenized[number])]
+        if int(one.recipe["partitions"]) != recipe.partitions:
+            moved = note(partition.run(steps, one.clean, tokenized[number], ledgers, recipe.partitions))
+            cleaned[number] = tokenized[number] = moved
+            ledgers = [moved]
+        told_in += ledgers
+    clean, tokens = cleaned[0], tokenized[0]
     if len(found) > 1:
-        clean = tokens = note(merge.run(steps, [one.clean for one in found], tokenized))
+        clean = tokens = note(merge.run(steps, cleaned, tokenized))
+        told_in.append(clean)
     selected = select.run(steps, recipe.stages, clean, [each for one in found for each in one.measured])
     if selected is not None:
         note(selected)
@@ -202,7 +216,7 @@ def _mix(
         mixed = note(mix.run(steps, recipe, clean, main.trained, tokens, selected))
     except mix.Unmixable as error:
         raise Refused(error) from error
-    ledger = collect.run(steps, [*before, *made])
+    ledger = collect.run(steps, [*told_in, mixed])
     certificates = [one.clean.facts.get("certificate") for one in found]
     before_tokens = runs.token_manifests(out)
     stages = mix.publish(out, recipe, mixed, main.trained, _certificate(certificates), recipe_digest(described))
@@ -239,8 +253,9 @@ def _mix(
             "weights": {"file": str(weights), "sha256": sha256(weights)},
         },
     )
-    card.write(out)
-    report.write(out)
+    sums = tally.gather(reported.RunFolder.open(out), engine)
+    card.write(out, sums)
+    report.write(out, sums)
     return out
 
 
@@ -290,12 +305,6 @@ def _together(found: Sequence[Curated], tokenizer: Path | None) -> list[str]:
     for number, one in enumerate(found[1:], 1):
         if any(_same(one.folder.path, earlier.folder.path) for earlier in found[:number]):
             problems.append(f"{one.folder.path}: given twice")
-        partitions = int(first.recipe["partitions"]), int(one.recipe["partitions"])
-        if partitions[0] != partitions[1]:
-            problems.append(
-                f"{one.folder.path}: {partitions[1]} partitions, {first.folder.path} has {partitions[0]}; build it "
-                f"again with --set partitions={partitions[0]}"
-            )
         if one.tokenizer != first.tokenizer and tokenizer is None:
             sizes = [int(run.trained.facts["vocab_size"]) for run in (first, one)]
             problems.append(

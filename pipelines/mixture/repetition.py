@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 R_STAR = 15.39
 """Repetitions after which new ones are worth little: R*_D of the paper's fit."""
 
@@ -25,3 +28,20 @@ def effective(taken: int, unique: int) -> float:
 def cost(taken: int, unique: int) -> float:
     """Return the share of `taken` tokens that repetition wastes, 0 to 1."""
     return 1 - effective(taken, unique) / taken if taken else 0.0
+
+
+def worth(times: NDArray[np.float64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what each document's tokens are worth when it is seen so many times, in all stages together."""
+    again = np.maximum(times - 1, 0)
+    return tokens * (np.minimum(times, 1) + R_STAR * -np.expm1(-again / R_STAR))
+
+
+def told(taken: int, unique: int, effective_tokens: int) -> dict[str, float]:
+    """Return what manifests say of tokens that several stages take of one source."""
+    return {
+        "tokens": taken,
+        "unique": unique,
+        "epochs": round(taken / unique, 6) if unique else 0.0,
+        "effective_tokens": effective_tokens,
+        "repetition_cost": round(1 - effective_tokens / taken, 6) if taken else 0.0,
+    }

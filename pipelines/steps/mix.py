@@ -17,6 +17,7 @@ from pipelines import mixture
 from pipelines.document import id_bits
 from pipelines.engines.plan import Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, verdicts
+from pipelines.mixture.repetition import told, worth
 from pipelines.mixture_presets import PRESETS
 from pipelines.recipe import Recipe
 from pipelines.recipe_mix import Entry, StageMix
@@ -49,7 +50,10 @@ MIXTURE_SCHEMA = pa.schema(
         pa.field("entry", pa.string()),
     ]
 )
-"""`tokens` counts with the end mark; `weight` is how often the stage takes the document, `entry` what it counts for."""
+"""`tokens` counts with the end mark; `weight` is how often the stage takes the document, `entry` what it counts for.
+
+A weight that is not whole takes only the first tokens the last time: `tokens · weight` of them in all.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def choose(tokenized: Finished, recipe: Recipe, selected: Finished | None = None
     for name, mix in recipe.stages.items():
         try:
             why = select.notes(selected, name)
-            stages[name] = mixture.choose(supply, ~apart, name, mix, recipe.seed, labels.get(name), why)
+            within = sequence_length(recipe, name) or mixture.SEQUENCE
+            stages[name] = mixture.choose(supply, ~apart, name, mix, recipe.seed, labels.get(name), why, within)
         except mixture.Infeasible as error:
             problems.append(error)
     if problems:
@@ -168,7 +173,7 @@ class Take:
         for stage, names in self.entries.items():
             taken = pc.greater(repeats[stage], 0)
             used = pc.or_(used, taken)
-            weights = repeats[stage].filter(taken).cast(pa.float64())
+            weights = repeats[stage].filter(taken)
             entry = pa.array(names, pa.string()).take(table[f"entry.{stage}"].filter(taken).combine_chunks())
             documents = table.filter(taken).select(MIXTURE_SCHEMA.names[:-2])
             tables[stage] = (
@@ -203,7 +208,7 @@ def run(
             {
                 "id": choices.ids,
                 "tokens": pa.array(choices.supply.tokens.astype(np.int32)),
-                **{f"stage.{name}": pa.array(one.repeats) for name, one in choices.stages.items()},
+                **{f"stage.{name}": pa.array(one.weights(choices.supply)) for name, one in choices.stages.items()},
                 **{f"entry.{name}": pa.array(one.labels) for name, one in choices.stages.items()},
             }
         )
@@ -222,13 +227,15 @@ def run(
         eos, vocabulary = int(trained.facts["eos_id"]), int(trained.facts["vocab_size"])
         dtype = "uint16" if vocabulary <= 65_535 else "uint32"
         facts: dict[str, Any] = {"stages": {}, "vocab_size": vocabulary, "eos_id": eos, "dtype": dtype}
+        facts["shard_tokens"] = {name: _tokens_of_parts(choices, one) for name, one in choices.stages.items()}
         scrap = ["choices"]
+        repeated = together(choices)
         for name, one in choices.stages.items():
             laid = order_stage(choices, name, recipe.seed)
             shards = TokenShard(".bin", dtype, eos)
             done.outputs[f"tokens-{name}"] = write_tokens(steps, folder, laid, tokenized, shards)
             scrap.append(f"places-{name}")
-            facts["stages"][name] = described(one, recipe.stages.get(name))
+            facts["stages"][name] = described(one, recipe.stages.get(name)) | repeated.get(name, {})
         done.facts, done.scrap = facts, tuple(scrap)
         return done
 
@@ -245,6 +252,7 @@ def run(
             "seed": recipe.seed,
             "heldout": recipe.heldout.model_dump(),
             "stages": {name: mix.model_dump(mode="json") for name, mix in recipe.stages.items()},
+            "sequences": {name: sequence_length(recipe, name) for name in recipe.stages},
         },
         inputs=[
             *(documents.digest, trained.digest, tokenized.digest),
@@ -252,6 +260,13 @@ def run(
         ],
         body=body,
     )
+
+
+def _tokens_of_parts(choices: Choices, one: mixture.Chosen) -> list[int]:
+    """Count the tokens, with repeats and parts of documents, that a stage takes of each part of the documents."""
+    taken = one.repeats.astype(np.int64) * choices.supply.tokens + mixture.cut_tokens(one.cuts, len(one.repeats))
+    before = np.concatenate([[0], np.cumsum(taken)])
+    return [int(count) for count in np.diff(before[choices.borders])]
 
 
 def described(one: mixture.Chosen, mix: StageMix | None) -> dict[str, Any]:
@@ -265,6 +280,8 @@ def described(one: mixture.Chosen, mix: StageMix | None) -> dict[str, Any]:
         "sources": one.sources,
         "supply": one.supply,
         "short": one.short,
+        "exact_to": one.within,
+        "cut_documents": len(one.cuts),
         "effective_tokens": one.effective_tokens,
         "repetition_cost": one.repetition_cost,
         "entries": [] if mix is None else [_selector(entry) for entry in mix.entries],
@@ -282,6 +299,32 @@ def described(one: mixture.Chosen, mix: StageMix | None) -> dict[str, Any]:
     return facts
 
 
+def together(choices: Choices) -> dict[str, dict[str, Any]]:
+    """Return for each training stage what it and those before it take of each source, where there are several.
+
+    A document that several stages take is repeated: what its tokens are worth goes by how often all of them show it.
+    """
+    names = [name for name in choices.stages if name != HELDOUT]
+    supply = choices.supply
+    times = np.zeros(len(supply.bits))
+    found: dict[str, dict[str, Any]] = {}
+    for name in names if len(names) > 1 else ():
+        times = times + choices.stages[name].weights(supply)
+        seen = times > 0
+        taken, unique, value = (
+            np.bincount(supply.source[seen], each[seen], len(supply.names))
+            for each in (times * supply.tokens, supply.tokens, worth(times, supply.tokens))
+        )
+        found[name] = {
+            "together": {
+                source: told(round(taken[at]), round(unique[at]), round(value[at]))
+                for at, source in enumerate(supply.names)
+                if taken[at]
+            }
+        }
+    return found
+
+
 def _selector(entry: Entry) -> dict[str, Any]:
     """Return what an entry selects by; what it leaves open is left out."""
     told = entry.model_dump(mode="json", exclude={"share", "epochs"})
@@ -291,9 +334,10 @@ def _selector(entry: Entry) -> dict[str, Any]:
 def order_stage(choices: Choices, stage: str, seed: int) -> Laid:
     """Lay a stage's documents out in training order, repeats written out."""
     supply, one = choices.supply, choices.stages[stage]
-    rows = mixture.phased_order(supply, one, stage, seed)
+    pieces = mixture.phased_order(supply, one, stage, seed)
+    rows = pieces[:, 0]
     names = pa.array(supply.names).take(pa.array(supply.source[rows]))
-    return lay_out(stage, rows, supply.tokens[rows], choices.ids.take(pa.array(rows)), names, choices.borders)
+    return lay_out(stage, pieces, choices.ids.take(pa.array(rows)), names, choices.borders)
 
 
 def publish(
@@ -318,11 +362,9 @@ def publish(
         folder = run_folder / "mixture" / stage
         _fresh(folder)
         shards: list[dict[str, Any]] = []
-        for entry in mixed.outputs[stage]:
+        for entry, tokens in zip(mixed.outputs[stage], mixed.facts["shard_tokens"][stage], strict=True):
             source, target = mixed.folder / entry.path, folder / Path(entry.path).name
             publish_file(source, target)
-            table = read_table(source, ["tokens", "weight"])
-            tokens = int(pc.sum(pc.multiply(table["tokens"].cast(pa.float64()), table["weight"])).as_py() or 0)
             shards.append(
                 {
                     "path": target.name,

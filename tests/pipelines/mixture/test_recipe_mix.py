@@ -42,6 +42,11 @@ def test_published_shares_are_as_published() -> None:
     assert not any(PRESETS[f"afm_{stage}"].published for stage in ("core", "continued", "context"))
     assert PRESETS["llama3"].published
     assert PRESETS["nemotron4"].published
+    # Of Nemotron-4's second stage only the budget and what weighs more are told: none of its shares.
+    continued = PRESETS["nemotron4_continued"]
+    assert (continued.tokens, set(continued.unpublished)) == (10**12, set(continued.roles))
+    # 6 · parameters · tokens, as the report counts: 3.8e25 FLOPs of a model of 405B parameters.
+    assert 6 * 405e9 * float(PRESETS["llama3"].tokens or 0) == pytest.approx(3.8e25, rel=0.01)
 
 
 def test_minicpm_mixes_in_high_quality_and_instruction_data_while_it_decays() -> None:
