@@ -6,6 +6,7 @@ import gzip
 import importlib.metadata
 import json
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,28 @@ def pages(data: Path) -> list[Text]:
 
 def good(data: Path) -> list[Text]:
     """Curated texts: instructions with answers, threads, articles, chapters of books."""
-    return english(Text(f"curated://{group}", group.partition("-")[0], text) for group, text in curated(data))
+    return english(Text(f"curated://{group}", re.split(r"[-_]", group)[0], text) for group, text in curated(data))
+
+
+def documentation() -> list[Text]:
+    """English pages of the corpus that `python -m benchmarks.corpus` makes: documentation of Debian's packages."""
+    import pyarrow.parquet as pq
+
+    from benchmarks.corpus.documents import extracted
+    from benchmarks.corpus.made import make
+
+    corpus = make(20_000)
+    done = sorted(corpus.glob("steps/01-extract-*/_manifest.json"), key=lambda path: path.stat().st_mtime)
+    # Texts of an earlier version of the extractor do as well: what they are is not asked here.
+    parts = sorted((done[-1].parent / "documents").glob("*.parquet")) if done else extracted(corpus)[1]
+    found: list[Text] = []
+    for path in parts:
+        table = pq.read_table(path, columns=["uri", "text"])
+        for uri, text in zip(table["uri"].to_pylist(), table["text"].to_pylist(), strict=True):
+            host = urlsplit(uri).hostname or ""
+            if host.endswith(".docs.example.org"):  # the others are pages of html_gold
+                found.append(Text(uri, host, text))
+    return english(found)
 
 
 def licences() -> list[Text]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.engines.plan import Engine
@@ -36,8 +37,11 @@ class Asked:
         heldout: names of held-out sets (`heldout.read`).
         target: sets, or groups of sets, with their importance; empty: every group of every set counts the same.
         settings: of the proxies (`ProxySettings`).
-        domain: the source whose share is sought (dcpt).
+        domain: the source or entry whose share is sought (dcpt).
         general_rise: how far general loss may rise over what the current weights give, as a fraction (dcpt).
+        sizes: other models to fit the law over, beside the proxies' own (dcpt).
+        laws: optimization.json files of other domains, whose law this domain is to have but for its floor (dcpt).
+        target_parameters, target_tokens: what the share is to be best for (dcpt); None for the largest proxy's.
         start: a model to go on from (dcpt is about continued pre-training).
         target_flops: compute to forecast at (scaling); None for a hundred times the largest proxy's.
         repeats: keep sources as scarce for proxies as they will be (`supply.Drawn`).
@@ -57,6 +61,10 @@ class Asked:
     target_flops: float | None = None
     repeats: bool = True
     seed: int = 0
+    sizes: Sequence[str] = ()
+    laws: Sequence[Path] = ()
+    target_parameters: float | None = None
+    target_tokens: float | None = None
 
 
 @dataclass
@@ -77,15 +85,18 @@ class Bench:
     trained: int = 0
     seconds: float = 0.0
 
-    def train(self, mixtures: Sequence[Shares], seeds: Sequence[int], tokens: int | None = None) -> list[Result]:
-        """Train a proxy for each mixture and seed, seeds fastest."""
-        settings = self.settings.model_copy(update={"tokens": tokens or self.settings.tokens})
+    def train(
+        self, mixtures: Sequence[Shares], seeds: Sequence[int], tokens: int | None = None, model: str | None = None
+    ) -> list[Result]:
+        """Train a proxy for each mixture and seed, seeds fastest; of `tokens` and of `model` where these are given."""
+        changes = {"tokens": tokens or self.settings.tokens, "model": model or self.settings.model}
+        settings = self.settings.model_copy(update=changes)
         proxies = [
             Proxy(
                 Drawn(self.pool, tuple(map(float, shares)), settings.seen + 1, seed, self.asked.repeats),
                 settings.config("core", seed),
                 self.files,
-                self.asked.start,
+                self.asked.start if model in (None, self.settings.model) else None,
             )
             for shares in mixtures
             for seed in seeds
@@ -119,9 +130,13 @@ def bench_of(
     engine: Engine,
     asked: Asked,
     told: Callable[[str], None],
+    by_entry: pa.Table | None = None,
 ) -> Bench:
-    """Read and encode the held-out sets, and weigh their groups. Raises RecipeError for a target that is none."""
-    sets = heldout.read(asked.heldout, [run], [stage])
+    """Read and encode the held-out sets, and weigh their groups; `by_entry` names those of held-out documents.
+
+    Raises RecipeError for a target that is none.
+    """
+    sets = heldout.read(asked.heldout, [run], [stage], groups=by_entry)
     rows: dict[str, tuple[str, NDArray[np.bool_]]] = {}
     files: dict[str, Path] = {}
     sizes: dict[str, NDArray[np.int64]] = {}

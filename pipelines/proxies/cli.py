@@ -99,7 +99,22 @@ def optimize(
         list[str] | None,
         typer.Option(help="A held-out set or group and its importance, NAME=WEIGHT. [default: all groups equally]"),
     ] = None,
-    domain: Annotated[str | None, typer.Option(help="The source whose share is sought (dcpt).")] = None,
+    domain: Annotated[str | None, typer.Option(help="The source or entry whose share is sought (dcpt).")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Another model to fit the law over, written as --model (dcpt; repeatable).")
+    ] = None,
+    target_parameters: Annotated[
+        float | None, typer.Option(min=1, help="Model that the share is to be best for (dcpt). [default: the largest]")
+    ] = None,
+    target_tokens: Annotated[
+        float | None, typer.Option(min=1, help="Tokens that it is to be best for (dcpt). [default: a proxy's]")
+    ] = None,
+    law: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="optimization.json of another domain: its law, measured here by a few proxies (dcpt; repeatable)."
+        ),
+    ] = None,
     general_rise: Annotated[
         float, typer.Option(min=0, help="How far general loss may rise over the current weights' (dcpt).")
     ] = 0.03,
@@ -138,7 +153,8 @@ def optimize(
     }  # fmt: skip
     asked = Asked(
         method, stage, proxies, seeds, tuple(heldout or ("common",)), _importance(target or ()), settings,
-        heldout_tokens, domain, general_rise, start, target_flops, repeats, seed,
+        heldout_tokens, domain, general_rise, start, target_flops, repeats, seed, tuple(size or ()), tuple(law or ()),
+        target_parameters, target_tokens,
     )  # fmt: skip
     search.check(loaded, asked)
     console = Console(stderr=True, highlight=False)

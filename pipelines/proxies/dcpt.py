@@ -2,11 +2,15 @@
 
 L(N, D, r) = E + A / N^α + B · r^η / D^β + C / (r + ε)^γ, of the domain's loss with its share r, and of the general loss
 with the share of everything else, 1 - r. Fitted as Chinchilla is: Huber loss on log L, L-BFGS from many starts.
+
+Across domains the report adds F / K^μ with a coefficient K of each domain. Of losses alone only the sum E + F / K^μ can
+be told, the domain's floor: the law is fitted to several domains at once, each with a floor of its own and all else in
+common, and a new domain needs a few proxies for its floor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,24 +60,36 @@ def fit(size: Array, tokens: Array, share: Array, losses: Array, seed: int = 0) 
     Raises:
         ValueError: fewer points than parameters.
     """
+    return fit_across(np.zeros(len(losses), np.int64), size, tokens, share, losses, seed)[0]
+
+
+def fit_across(
+    domain: NDArray[np.int64], size: Array, tokens: Array, share: Array, losses: Array, seed: int = 0
+) -> list[DcptLaw]:
+    """Fit one law to several domains, `domain` [points] from 0 on; return each domain's, which differ in E alone.
+
+    Raises:
+        ValueError: fewer points than parameters.
+    """
     several = bool(np.ptp(size)), bool(np.ptp(tokens))
     n, d = np.log(size / np.exp(np.log(size).mean())), np.log(tokens / np.exp(np.log(tokens).mean()))
     r = np.maximum(share, TINY)
-    points = len(losses)
-    # θ: log E, log C, log ε, log γ, [log A, log α], [log B, log η, log β], of centred size and tokens.
-    at_a = 4
-    at_b = 4 + 2 * several[0]
+    points, domains = len(losses), int(domain.max()) + 1
+    # θ: log C, log ε, log γ, log E of each domain, [log A, log α], [log B, log η, log β], of centred size and tokens.
+    at_a = 3 + domains
+    at_b = at_a + 2 * several[0]
     count = at_b + 3 * several[1]
 
     def terms(p: Array) -> tuple[Array, Array]:
         logs, slopes = np.empty((2 + sum(several), points)), np.zeros((2 + sum(several), points, count))
-        eps, gamma = np.exp(p[2]), np.exp(p[3])
-        logs[0], slopes[0, :, 0] = p[0], 1.0
+        eps, gamma = np.exp(p[1]), np.exp(p[2])
+        logs[0] = p[3 + domain]
+        slopes[0, np.arange(points), 3 + domain] = 1.0
         shifted = np.log(r + eps)
-        logs[1] = p[1] - gamma * shifted
-        slopes[1, :, 1] = 1.0
-        slopes[1, :, 2] = -gamma * eps / (r + eps)
-        slopes[1, :, 3] = -gamma * shifted
+        logs[1] = p[0] - gamma * shifted
+        slopes[1, :, 0] = 1.0
+        slopes[1, :, 1] = -gamma * eps / (r + eps)
+        slopes[1, :, 2] = -gamma * shifted
         row = 2
         if several[0]:
             alpha = np.exp(p[at_a + 1])
@@ -87,12 +103,13 @@ def fit(size: Array, tokens: Array, share: Array, losses: Array, seed: int = 0) 
         return logs, slopes
 
     random = np.random.default_rng(seed)
-    low = float(losses.min())
+    lowest = np.array([losses[domain == one].min() for one in range(domains)])
+    low = float(lowest.min())
     starts: list[Array] = []
     for _ in range(STARTS):
-        part = random.uniform(0.2, 1.0) * low
-        start = [np.log(part), np.log(random.uniform(0.01, 0.5) * low), np.log(10 ** random.uniform(-2, 0)),
-                 np.log(10 ** random.uniform(-1, 0.5))]  # fmt: skip
+        part = random.uniform(0.2, 1.0)
+        start = [np.log(random.uniform(0.01, 0.5) * low), np.log(10 ** random.uniform(-2, 0)),
+                 np.log(10 ** random.uniform(-1, 0.5)), *np.log(part * lowest)]  # fmt: skip
         if several[0]:
             start += [np.log(random.uniform(0.05, 0.5) * low), np.log(random.uniform(0.1, 0.8))]
         if several[1]:
@@ -104,18 +121,28 @@ def fit(size: Array, tokens: Array, share: Array, losses: Array, seed: int = 0) 
     alpha = float(np.exp(p[at_a + 1])) if several[0] else 0.0
     eta, beta = (float(np.exp(p[at_b + k])) for k in (1, 2)) if several[1] else (0.0, 0.0)
     size_scale, token_scale = float(np.log(size).mean()), float(np.log(tokens).mean())
-    return DcptLaw(
-        E=float(np.exp(p[0])),
+    law = DcptLaw(
+        E=float(np.exp(p[3])),
         A=float(np.exp(p[at_a] + alpha * size_scale)) if several[0] else 0.0,
         alpha=alpha,
         B=float(np.exp(p[at_b] + beta * token_scale)) if several[1] else 0.0,
         eta=eta,
         beta=beta,
-        C=float(np.exp(p[1])),
-        epsilon=float(np.exp(p[2])),
-        gamma=float(np.exp(p[3])),
+        C=float(np.exp(p[0])),
+        epsilon=float(np.exp(p[1])),
+        gamma=float(np.exp(p[2])),
         error=found.error,
     )
+    return [replace(law, E=float(np.exp(p[3 + one]))) for one in range(domains)]
+
+
+def with_floor(law: DcptLaw, size: Array, tokens: Array, share: Array, losses: Array) -> DcptLaw:
+    """Return the law of another domain from a few of its losses: the median of what is left of them is its floor."""
+    left = losses - replace(law, E=0.0).predict(size, tokens, share)
+    floor = max(float(np.median(left)), 0.0)
+    found = replace(law, E=floor)
+    off = np.log(found.predict(size, tokens, share)) - np.log(losses)
+    return replace(found, error=float(np.sqrt((off @ off) / len(off))))
 
 
 @dataclass(frozen=True)

@@ -34,15 +34,23 @@ class HeldOutSet:
     left_out: dict[str, int]
 
 
-def read(names: Sequence[str], runs: Sequence[Path], stages: Sequence[str], *, unseen: bool = True) -> list[HeldOutSet]:
+def read(
+    names: Sequence[str],
+    runs: Sequence[Path],
+    stages: Sequence[str],
+    *,
+    unseen: bool = True,
+    groups: pa.Table | None = None,
+) -> list[HeldOutSet]:
     """Read held-out sets: `common`, a JSONL or Parquet file of texts (`FILE` or `FILE:COLUMN`), a benchmark's package.
 
     `common` are documents that all runs have set aside. Whatever is, or is nearly, a document that one of the runs
     is trained on is left out of every set, and counted; not so with `unseen` false, to measure what a leak is worth.
+    `groups` (id, group) takes the place of the sources in `common`.
 
     Raises RecipeError for what cannot be found or is empty.
     """
-    made = [_common(runs) if name == COMMON else _given(name) for name in names]
+    made = [_grouped(_common(runs), groups) if name == COMMON else _given(name) for name in names]
     if not unseen:
         return made
     training = pa.concat_tables([_texts(run, stage) for run, stage in zip(runs, stages, strict=True)])
@@ -110,6 +118,15 @@ def _common(runs: Sequence[Path]) -> HeldOutSet:
              "in the recipes, which need one seed, or name a file of texts"]
         )  # fmt: skip
     return HeldOutSet(COMMON, common, {"not in all runs": sum(table.num_rows - common.num_rows for table in tables)})
+
+
+def _grouped(one: HeldOutSet, groups: pa.Table | None) -> HeldOutSet:
+    if groups is None:
+        return one
+    rows = pc.index_in(one.table["id"], value_set=groups["id"].combine_chunks())
+    column = pc.coalesce(groups["group"].take(rows), one.table["group"].cast(pa.string()))
+    at_group = one.table.schema.get_field_index("group")
+    return HeldOutSet(one.name, one.table.set_column(at_group, "group", column), one.left_out)
 
 
 def _texts(run: Path, stage: str) -> pa.Table:

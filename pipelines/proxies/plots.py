@@ -113,8 +113,8 @@ def _searched(axes: Axes, facts: Mapping[str, Any]) -> None:
         axes.set_ylabel("target loss (bits a byte)")
     elif "observed_domain" in facts:
         seen = facts["observed_domain"]
-        longest = max(seen["tokens"])
-        rows = [n for n, tokens in enumerate(seen["tokens"]) if tokens == longest]
+        scales = list(zip(seen["size"], seen["tokens"], strict=True))
+        rows = [n for n, scale in enumerate(scales) if scale == max(scales)]  # of the largest models the longest
         for key, colour in (("domain", "#1f5a96"), ("general", "#c1440e")):
             axes.plot([seen["share"][n] for n in rows], [seen[key][n] for n in rows], "o-", color=colour, label=key)
         axes.axhline(facts["bound"], color="#c1440e", linestyle=":", label="bound of general loss")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,17 @@ from pipelines.proxies.tokens import write
 from pipelines.recipe import StageMix
 from pipelines.recipe_errors import RecipeError
 from pipelines.steps.step import Finished, opened
-from pipelines.storage import at, children, digest_of, exists, is_remote, read_json, read_table, write_parquet
+from pipelines.storage import (
+    MANIFEST,
+    at,
+    children,
+    digest_of,
+    exists,
+    is_remote,
+    read_json,
+    read_table,
+    write_parquet,
+)
 
 POOL = pa.schema(
     [
@@ -27,12 +37,14 @@ POOL = pa.schema(
     ]
 )
 Shares = NDArray[np.float64]
-"""Shares of tokens of each source of a supply, in its order: non-negative, summing to 1."""
+"""Shares of tokens of each part of a supply, in its order: non-negative, summing to 1."""
+UNSELECTED = "no-entry"
+"""Group of held-out documents that no entry is for."""
 
 
 @dataclass(frozen=True)
 class Supply:
-    """The sources of a stage with what they have, and the caps of the mixture that is to be weighted."""
+    """The entries of a stage (its sources, where it has none) with what they have and may give, and its budget."""
 
     names: tuple[str, ...]
     have: NDArray[np.int64]
@@ -69,26 +81,68 @@ class Supply:
             )  # fmt: skip
 
 
-def supply_of(run: Path, mix: StageMix) -> tuple[Supply, Finished]:
-    """Return what a run's stage can be mixed from, and the step that holds its tokens.
+@dataclass(frozen=True)
+class Stock:
+    """A run's tokenized documents, held-out ones too: columns id, entry (null: of none) and count."""
 
-    Raises RecipeError where a source has no tokens, or there is only one.
-    """
-    tokenized = _step(run, "07-tokenize")
+    tokenized: Finished
+    listing: pa.Table
+    digest: str
+    """Of the tokens and of what entries select."""
+
+    def without(self, ids: pa.Array) -> pa.Table:
+        """Return the rows of the documents that may be mixed: those of an entry, save these."""
+        spare = pc.or_(pc.is_in(self.listing["id"], value_set=ids), pc.is_null(self.listing["entry"]))
+        return self.listing.filter(pc.invert(spare))
+
+    def groups(self) -> pa.Table:
+        """Return the entry of every document, UNSELECTED where it has none: columns id, group."""
+        named = pc.fill_null(self.listing["entry"], UNSELECTED)
+        return pa.table({"id": self.listing["id"], "group": named})
+
+
+def stock_of(run: Path, mix: StageMix, stage: str) -> Stock:
+    """Read what a stage can be mixed from. Raises RecipeError where documents were sorted by other entries."""
+    tokenized = _last(run, "tokens")
     listing = pa.concat_tables([read_table(path, ["id", "source", "count"]) for path in tokenized.parts("tokens")])
-    listing = listing.filter(pc.invert(pc.is_in(listing["id"], value_set=heldout_ids(run))))
-    summed = listing.group_by("source").aggregate([("count", "sum")])
-    sums = dict(zip(summed["source"].to_pylist(), summed["count_sum"].to_pylist(), strict=True))
-    names = tuple(mix.weights)
+    if not mix.entries:
+        return Stock(tokenized, listing.rename_columns(["id", "entry", "count"]), tokenized.digest)
+    labels = _last(run, "labels", optional=True)
+    asked = [entry.model_dump(mode="json", exclude={"share", "epochs"}) for entry in mix.entries]
+    sorted_by = None if labels is None else read_json(labels.folder / MANIFEST)["parameters"].get(stage)
+    if labels is None or sorted_by != asked:
+        raise RecipeError(
+            [f"{run}: its documents are not sorted by the entries of stages.{stage}; `pomona mix {run} --weights FILE` "
+             "with these entries makes a run whose documents are"]
+        )  # fmt: skip
+    column = f"stage.{stage}"
+    known = pa.concat_tables([read_table(path, ["id", column]) for path in labels.parts("labels")])
+    found = known[column].take(pc.index_in(listing["id"], value_set=known["id"])).combine_chunks()
+    names = pa.array([entry.name for entry in mix.entries], pa.string())
+    entry = names.take(pc.if_else(pc.greater_equal(found, 0), found, pa.scalar(None, found.type)))
+    told = pa.table({"id": listing["id"], "entry": entry, "count": listing["count"]})
+    return Stock(tokenized, told, digest_of(f"{tokenized.digest} {labels.digest} {stage}".encode()))
+
+
+def supply_of(run: Path, mix: StageMix, stage: str = "core") -> tuple[Supply, Stock]:
+    """Return what a run's stage can be mixed from, and the documents of it.
+
+    Raises RecipeError where an entry has no tokens, or there is only one.
+    """
+    stock = stock_of(run, mix, stage)
+    summed = stock.without(heldout_ids(run)).group_by("entry").aggregate([("count", "sum")])
+    sums = dict(zip(summed["entry"].to_pylist(), summed["count_sum"].to_pylist(), strict=True))
+    names = tuple(mix.shares())
     empty = [name for name in names if not sums.get(name)]
     if empty:
         raise RecipeError(
             [f"{run}: no tokens of {', '.join(empty)} are left to mix; see its report for what dropped them"]
         )
-    if len(mix.weights) < 2:
-        raise RecipeError([f"{run}: the stage has one source, {', '.join(names)}: there is nothing to weight"])
+    if len(names) < 2:
+        what = "entry" if mix.entries else "source"
+        raise RecipeError([f"{run}: the stage has one {what}, {', '.join(names)}: there is nothing to weight"])
     have = np.array([sums[name] for name in names], np.int64)
-    return Supply(names, have, np.array([mix.cap(name) for name in names]), mix.tokens), tokenized
+    return Supply(names, have, np.array([mix.cap(name) for name in names]), mix.tokens), stock
 
 
 def heldout_ids(run: Path) -> pa.Array:
@@ -99,18 +153,27 @@ def heldout_ids(run: Path) -> pa.Array:
     return pa.concat_tables([read_table(path, ["id"]) for path in parts])["id"].combine_chunks()
 
 
-def _step(run: Path, name: str) -> Finished:
+@overload
+def _last(run: Path, output: str) -> Finished: ...
+@overload
+def _last(run: Path, output: str, *, optional: bool) -> Finished | None: ...
+def _last(run: Path, output: str, *, optional: bool = False) -> Finished | None:
+    """Return the last step of a run that has an output. Raises RecipeError where it is gone, or none had it."""
     described: dict[str, Any] = read_json(run / "run.json")
-    folder = next((str(one["folder"]) for one in described["steps"] if one["name"] == name), None)
-    place = None if folder is None else (at(folder) if is_remote(at(folder)) else run / folder)
-    if place is None or not exists(place / "_manifest.json"):
-        raise RecipeError([f"{run}: its step {name} is not there any more ({place}); build the recipe again"])
-    return opened(place, reused=True)
+    for folder in (str(one["folder"]) for one in reversed(described["steps"])):
+        place = at(folder) if is_remote(at(folder)) else run / folder
+        if not exists(place / MANIFEST):
+            raise RecipeError([f"{run}: its step {place} is not there any more; build the recipe again"])
+        if output in (done := opened(place, reused=True)).outputs:
+            return done
+    if optional:
+        return None
+    raise RecipeError([f"{run}: no step of it has {output}; build the recipe again"])
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The documents that proxies draw from: of each source the first in a seeded order, as many as any will need."""
+    """The documents that proxies draw from: of each entry the first in a seeded order, as many as any will need."""
 
     folder: Path
     supply: Supply
@@ -118,22 +181,21 @@ class Pool:
     digest: str
 
     @classmethod
-    def make(cls, run: Path, supply: Supply, tokenized: Finished, out: Path, tokens: int, seed: int = 0) -> Pool:
-        """Write a run's pool to `out`, at most `tokens` tokens of each source; what is there already is kept."""
-        named = {"tokens": tokenized.digest, "names": supply.names, "most": tokens, "seed": seed}
+    def make(cls, run: Path, supply: Supply, stock: Stock, out: Path, tokens: int, seed: int = 0) -> Pool:
+        """Write a run's pool to `out`, at most `tokens` tokens of each entry; what is there already is kept."""
+        named = {"tokens": stock.digest, "names": supply.names, "most": tokens, "seed": seed}
         digest = digest_of(canonical_json({**named, "heldout": heldout_ids(run).to_pylist()}).encode())
         folder = out / f"pool-{digest[:12]}"
         pool = cls(folder, supply, run / "tokenizer" / "tokenizer.json", digest)
         missing = [n for n in range(len(supply.names)) if not exists(pool.part(n))]
         if not missing:
             return pool
-        parts = tokenized.parts("tokens")
-        listing = pa.concat_tables([read_table(path, ["id", "source", "count"]) for path in parts])
-        listing = listing.filter(pc.invert(pc.is_in(listing["id"], value_set=heldout_ids(run))))
-        sources = np.asarray(listing["source"].to_pylist(), dtype=object)
+        parts = stock.tokenized.parts("tokens")
+        listing = stock.without(heldout_ids(run))
+        entries = np.asarray(listing["entry"].to_pylist(), dtype=object)
         key, counts = shuffled(id_bits(listing["id"]), seed, "proxies"), listing["count"].to_numpy()
         for number in missing:
-            rows = np.flatnonzero(sources == supply.names[number])
+            rows = np.flatnonzero(entries == supply.names[number])
             rows = rows[np.argsort(key[rows], kind="stable")]
             before = np.cumsum(counts[rows]) - counts[rows]
             wanted = listing["id"].take(pa.array(rows[before < tokens])).combine_chunks()

@@ -57,7 +57,7 @@ def in_tokenizer(run: Path, stage: str, wanted: Path, out: Path) -> Path:
     """Return the tokens of a run's stage in the `wanted` tokenizer: the run's own where that is it, else made in `out`.
 
     The documents, their order and their repetitions are the stage's; stretches of a weight schedule (`phases`) keep
-    their documents.
+    their documents. Of a document that the stage takes a part of, the same part of its new tokens is taken.
     """
     own = run / "tokens" / stage
     manifest: dict[str, Any] = read_json(own / MANIFEST)
@@ -65,20 +65,32 @@ def in_tokenizer(run: Path, stage: str, wanted: Path, out: Path) -> Path:
         return own
     order = read_table(own / "documents.parquet")
     parts = children(run / "mixture" / stage)
-    tables = [read_table(path, ["id", "text"]) for path in parts if path.suffix == ".parquet"]
+    tables = [read_table(path, ["id", "text", "tokens"]) for path in parts if path.suffix == ".parquet"]
     texts = pa.concat_tables(tables)
     documents = list(encoded(wanted, texts["text"].to_pylist()))
     place = {one: number for number, one in enumerate(texts["id"].to_pylist())}
     rows = np.array([place[one] for one in order["id"].to_pylist()], np.int64)
-    ends = np.cumsum(order["length"].to_numpy().astype(np.int64))
+    lengths = order["length"].to_numpy().astype(np.int64)
+    first = order["first"].to_numpy() if "first" in order.column_names else np.zeros_like(lengths)
+    parts_of = zip(rows.tolist(), first.tolist(), lengths.tolist(), texts["tokens"].take(rows).to_pylist(), strict=True)
+    taken = [_part(documents[row], begin, length, whole) for row, begin, length, whole in parts_of]
+    ends = np.cumsum(lengths)
     phases = None
     if manifest.get("phases"):
         borders = np.cumsum([0, *(phase["tokens"] for phase in manifest["phases"])])
         cuts = np.searchsorted(ends, borders, side="left") + (borders > 0)
         cuts[-1] = len(rows)
-        sums = np.diff(np.cumsum([0, *(len(documents[row]) + 1 for row in rows)])[cuts])
+        sums = np.diff(np.cumsum([0, *(len(one) + 1 for one in taken)])[cuts])
         phases = [{**phase, "tokens": int(n)} for phase, n in zip(manifest["phases"], sums, strict=True)]
-    return write(out, stage, [documents[row] for row in rows], order["id"], order["source"], wanted, phases)
+    return write(out, stage, taken, order["id"], order["source"], wanted, phases)
+
+
+def _part(tokens: Ids, begin: int, length: int, whole: int) -> Ids:
+    """Return of a document's tokens what `length` of `whole` others from `begin` are in proportion."""
+    if length >= whole:
+        return tokens
+    start, stop = (len(tokens) * place // whole for place in (begin, begin + length))
+    return tokens[start:stop]
 
 
 def write(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,6 +94,23 @@ def test_a_d_cpt_law_of_one_size_leaves_size_out() -> None:
     found = dcpt.fit(n, d, r, LAW.predict(1.8e9, d, r))
     assert found.A == 0.0
     assert found.predict(1e6, 3e9, 0.5) == pytest.approx(LAW.predict(1.8e9, 3e9, 0.5), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_domains_share_a_law_but_for_their_floors_and_a_new_one_needs_a_few_losses() -> None:
+    """2406.01375's cross-domain form: of F / K^μ only its sum with E can be told from losses."""
+    n, d, r = grid()
+    floors = (1.4, 1.9, 2.6)
+    number = np.repeat(np.arange(2), len(n))
+    losses = np.concatenate([replace(LAW, E=floor).predict(n, d, r) for floor in floors[:2]])
+    found = dcpt.fit_across(number, np.tile(n, 2), np.tile(d, 2), np.tile(r, 2), losses)
+    assert [one.E for one in found] == pytest.approx(floors[:2], rel=0.01)
+    assert replace(found[0], E=0.0) == replace(found[1], E=0.0)
+    few = n[:3], d[:3], r[:3]
+    third = dcpt.with_floor(found[0], *few, replace(LAW, E=floors[2]).predict(*few))
+    assert floors[2] == pytest.approx(third.E, rel=0.01)
+    assert third.predict(7e9, 5e10, 0.33) == pytest.approx(replace(LAW, E=floors[2]).predict(7e9, 5e10, 0.33), rel=1e-3)
+    assert third.error < 1e-3
 
 
 def test_the_best_share_lies_where_the_general_loss_meets_its_bound() -> None:
