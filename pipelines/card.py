@@ -14,11 +14,12 @@ import pyarrow as pa
 import yaml
 
 from pipelines import croissant
-from pipelines.report import consent, stages
+from pipelines.report import consent, tally
 from pipelines.report.consent import Consent
 from pipelines.report.figures import share, visible
 from pipelines.report.folder import RunFolder, Step
 from pipelines.report.stages import Stage
+from pipelines.report.tally import Tally
 from pipelines.storage import read_schema, write_bytes
 
 README = "README.md"
@@ -37,16 +38,18 @@ LARGER = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"))
 ROWS_OF_A_TABLE = 40
 
 
-def write(run: Path) -> list[Path]:
+def write(run: Path, sums: Tally | None = None) -> list[Path]:
     """Write `README.md` and `croissant.json` for every stage of a finished run; return the files.
 
+    What they say of all documents is in `sums`, which an engine counts; without it this process counts.
     Raises `RunFolderError` when the folder is not a finished run.
     """
     folder = RunFolder.open(run)
-    told = consent.read(folder)
-    date = croissant.published(folder)
+    sums = sums or tally.gather(folder)
+    told = sums.consent
+    date = croissant.published(told.newest)
     written: list[Path] = []
-    for stage in stages.read(folder):
+    for stage in sums.of_stages(folder):
         place = folder.path / "mixture" / stage.name
         shards = folder.stage_files(stage.name)
         schema = read_schema(shards[0]) if shards else pa.schema([])
@@ -178,7 +181,10 @@ def _weights(stage: Stage) -> str:
         for one in stage.shares
     ]
     table = _table(["entry", "target", "realised", "tokens", "epochs", "cap", "worth"], rows)
-    lines = ["Weights are shares of tokens. A row's `weight` is how often the stage takes the document.", table]
+    said = "Weights are shares of tokens. A row's `weight` is how often the stage takes the document."
+    if stage.manifest.get("cut_documents"):
+        said += " Where it is not whole, only the document's first tokens are taken the last time."
+    lines = [said, table]
     if furthest := stage.furthest:
         near = f"at most {abs(furthest.short):,} tokens from its target" if furthest.short else "met to the token"
         packed = f" (a packed sequence has {stage.packed:,})" if stage.packed else ""
@@ -228,10 +234,9 @@ def _consent(run: RunFolder, told: Consent) -> str:
         for reason, records in step.dropped.items():
             if consent.concerns(reason):
                 refused[f"{step.source or step.name}: {reason}"] = records
-    known = sum(told.robots_files.values())
     lines = [
-        f"Of {told.documents:,} documents in the run, {known:,} carry the robots rule that allowed them "
-        f"(robots files: {len(told.robots_files)}). Refused for consent or licence:"
+        f"Of {told.documents:,} documents in the run, {told.known:,} carry the robots rule that allowed them "
+        f"(robots files: {told.robots_files}). Refused for consent or licence:"
     ]
     rows = [[_text(name), f"{records:,}"] for name, records in sorted(refused.items())]
     lines.append(_table(["refused", "records"], rows) if rows else "none.")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipelines.certify_cli import EPILOG as CERTIFY_EPILOG
+from pipelines.certify_cli import certify
 from pipelines.diff.cli import EPILOG as DIFF_EPILOG
 from pipelines.diff.cli import diff
 from pipelines.label.cli import EPILOG as LABEL_EPILOG
@@ -22,6 +24,8 @@ from pipelines.mix_cli import EPILOG as MIX_EPILOG
 from pipelines.mix_cli import mix, print_mixtures
 from pipelines.proxies.cli import COMPARE_EPILOG, OPTIMIZE_EPILOG, compare, optimize
 from pipelines.quality_cli import app as quality_app
+from pipelines.report.cli import EPILOG as REPORT_EPILOG
+from pipelines.report.cli import report
 from pipelines.runs.cli import app as runs_app
 from pipelines.schedule.cli import EPILOG as SCHEDULE_EPILOG
 from pipelines.schedule.cli import schedule
@@ -302,48 +306,6 @@ def whatif(
         render(found, Console(highlight=False))
 
 
-@app.command(epilog="Example: pomona certify runs/sample --benchmark human-eval")
-def certify(
-    mixture: Annotated[
-        str, typer.Argument(help="A mixture: a run's folder, its `mixture`, or one stage in it.", show_default=False)
-    ],
-    benchmark: Annotated[
-        list[str],
-        typer.Option(help="A JSONL or Parquet file, a folder of `datasets`, a package, or YAML as in a recipe."),
-    ],
-    field: Annotated[
-        list[str] | None, typer.Option(help="Which field of a file holds an item's, such as `question=prompt`.")
-    ] = None,
-    method: Annotated[str, typer.Option(help="default, afm, gpt3, llama, qwen2 or decon.")] = "default",
-    samples: Annotated[int, typer.Option(min=0, help="Passages to show.")] = 5,
-    as_json: Json = False,
-) -> None:
-    """Check a mixture against benchmarks without building it again. Exit code 0: none found; 1: items were found."""
-    from pipelines import certify as checks
-    from pipelines.certify_text import render
-
-    found = checks.certify(mixture, benchmark, field or (), method, samples)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        render(found, Console(highlight=False))
-    raise typer.Exit(1 if found["documents_hit"] else 0)
-
-
-@app.command(epilog="Example: pomona report runs/sample")
-def report(run: RunFolder) -> None:
-    """Write `report.html` of a run again, and the dataset cards with it."""
-    from pipelines import card
-    from pipelines import report as pages
-    from pipelines import run as runs
-    from pipelines.storage import at
-
-    folder = at(run)
-    runs.read(folder)
-    card.write(folder)
-    print(pages.write(folder))
-
-
 @app.command(epilog="Example: pomona train recipes/sample.yaml")
 def train(
     recipe: RecipeArgument,
@@ -390,6 +352,8 @@ def train(
         print(summary.model_dump_json())
 
 
+app.command("certify", epilog=CERTIFY_EPILOG)(certify)
+app.command("report", epilog=REPORT_EPILOG)(report)
 app.command("generate")(generate_command)
 app.command("eval")(eval_command)
 app.add_typer(runs_app, name="runs")

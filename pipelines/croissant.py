@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.report.folder import RunFolder, read_batches
+from pipelines.report.folder import RunFolder
 from pipelines.report.stages import Stage
 from pipelines.storage import write_bytes
 
@@ -66,19 +65,13 @@ def spdx_url(license_: str) -> str:
     return f"https://spdx.org/licenses/{license_}.html" if re.fullmatch(r"[A-Za-z0-9.+-]+", license_) else license_
 
 
-def published(run: RunFolder) -> str | None:
-    """Return the day of the newest record, so that equal runs give equal files.
+def published(newest: str) -> str | None:
+    """Return the day of the newest record, as consent's sums name it, so that equal runs give equal files.
 
     Without dated records: the day of SOURCE_DATE_EPOCH (reproducible-builds.org) where it is set, else None.
     """
-    newest: datetime | None = None
-    for path in run.documents_until():
-        for batch in read_batches(path, ("fetched_at",)):
-            found = pc.max(batch["fetched_at"]).as_py()
-            if isinstance(found, datetime) and (newest is None or found > newest):
-                newest = found
-    if newest is not None:
-        return newest.date().isoformat()
+    if newest:
+        return newest
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), UTC).date().isoformat() if epoch else None
 

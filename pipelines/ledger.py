@@ -45,9 +45,14 @@ class Account:
     @classmethod
     def of(cls, received: int, ledger: pa.Table) -> Account:
         """Sum a ledger; `received` is counted apart, from the step's own input."""
+        return cls.of_counts(received, counts_of(ledger))
+
+    @classmethod
+    def of_counts(cls, received: int, counts: Mapping[tuple[str, str], int]) -> Account:
+        """Sum counts of (verdict, reason). Raises AccountingError for a verdict that there is not."""
         account = cls(received)
-        for group in ledger.group_by(["verdict", "reason"]).aggregate([([], "count_all")]).to_pylist():
-            account._add(group["verdict"], group["reason"], group["count_all"])
+        for (verdict, reason), count in counts.items():
+            account._add(verdict, reason, count)
         return account
 
     def _add(self, verdict: str, reason: str, count: int) -> None:
@@ -91,6 +96,12 @@ class Account:
             "dropped": dict(sorted(self.dropped.items())),
             "failed": dict(sorted(self.failed.items())),
         }
+
+
+def counts_of(ledger: pa.Table) -> Counter[tuple[str, str]]:
+    """Count a ledger's rows by verdict and reason."""
+    groups = ledger.group_by(["verdict", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    return Counter({(group["verdict"], group["reason"]): group["count_all"] for group in groups})
 
 
 def rows(entries: Sequence[Mapping[str, Any]]) -> pa.Table:

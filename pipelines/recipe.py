@@ -269,12 +269,14 @@ class Decontaminate(Part):
     each side with it; a document is dropped all the same where that takes more than `most_cuts` cuts (GPT-3, 2005.14165
     appendix C: 200 characters, 10 pieces) or leaves fewer than `least_left` characters. N-grams that `common` documents
     of the corpus hold are in common use and prove nothing (AFM, 2407.21075 section 3.1: 1,000); null counts none.
-    `recall` items are planted in the corpus's own documents to measure what the certificate says.
+    `recall` items are planted in the corpus's own documents to measure what the certificate says. `min_score` and
+    `band` are the method's, where they are given (`decontam.method.Method`).
     """
 
     benchmarks: tuple[BenchmarkUse, ...] = ()
     method: Literal["default", "afm", "gpt3", "llama", "qwen2", "decon", "ngram"] = "default"
     min_score: Share | None = None
+    band: int | None = Field(default=None, ge=16, le=1 << 20)
     action: Literal["drop", "cut"] = "drop"
     margin: int = Field(default=200, ge=0)
     most_cuts: int = Field(default=10, ge=1)

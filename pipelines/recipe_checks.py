@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from pydantic import ValidationError
-
+from pipelines import recipe_checks_dedup
 from pipelines.recipe import Recipe, Reference, RuleUse
 from pipelines.recipe_errors import RecipeError, nearest
+from pipelines.recipe_file import Place
 from pipelines.recipe_mix import StageMix
-from pipelines.recipe_parts import BloomUse, SemanticUse
 from pipelines.sources.files import exists
 from pipelines.storage import is_remote
 from pipelines.takedown.guard import read as read_takedowns
 
 MODELLED = ("perplexity", "mathscore", "quality")
 """Families that measure nothing without a file."""
-
-Place = Callable[..., str]
 
 LANGUAGE_SIGNALS = ("language.score",)
 COUNTED = ("lines.count", "lines.dropped", "lines.kept", "lines.dropped_word_ratio")
@@ -34,8 +30,7 @@ def problems(recipe: Recipe, place: Place) -> list[str]:
         *_filters(recipe, place),
         *_languages(recipe, place),
         *_blocks(recipe, place),
-        *_dedup(recipe, place),
-        *_parts(recipe, place),
+        *recipe_checks_dedup.problems(recipe, place, lambda: _measured(recipe)),
         *_benchmarks(recipe, place),
         *_tokenizer(recipe, place),
         *stage_problems(recipe, place),
@@ -235,90 +230,6 @@ def _counts_of_lines(uses: Sequence[RuleUse]) -> set[str]:
     except ValueError:  # told where its rule stands
         return set()
     return {*COUNTED, *map(dropped_by, of_lines)} if of_lines else set()
-
-
-def _dedup(recipe: Recipe, place: Place) -> list[str]:
-    from dedup import Index
-    from dedup.config import PRESETS
-    from dedup.segments import MANIFEST, IndexRefusedError
-    from pipelines.steps.dedup_index import configured
-
-    asked = recipe.dedup
-    if asked.preset not in PRESETS:
-        return [f"{place('dedup', 'preset')}: no preset {asked.preset!r}{nearest(asked.preset, PRESETS)}"]
-    found: list[str] = []
-    names = [source.name for source in recipe.sources]
-    for field, given in (("sources", asked.sources), ("protect", asked.protect)):
-        for position, name in enumerate(given):
-            if name not in names:
-                found.append(f"{place('dedup', field, position)}: no source {name!r}{nearest(name, names)}")
-    if asked.quality is not None and asked.quality not in (known := _measured(recipe)):
-        found.append(
-            f"{place('dedup', 'quality')}: no signal {asked.quality!r} is measured{nearest(asked.quality, known)}"
-        )
-    try:
-        config = configured(asked)
-        if asked.index is not None and (asked.url is not None or asked.edit_similarity is not None):
-            found.append(
-                f"{place('dedup', 'index')}: an index stores neither texts nor URLs; leave out url and "
-                "edit_similarity, or the index"
-            )
-        elif asked.index is not None and asked.within == "source":
-            found.append(
-                f"{place('dedup', 'index')}: an index does not know its documents' sources, so that 'within: source' "
-                "would drop copies across sources; leave out within, or give each source a run and an index of its own"
-            )
-        elif asked.index is not None and ((asked.index / MANIFEST).exists() or not asked.index_add):
-            Index.open(asked.index, config)
-    except IndexRefusedError as error:
-        found.append(f"{place('dedup', 'index')}: {error}")
-    except ValidationError as error:  # values that do not go together
-        found += [f"{place('dedup')}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
-    return found
-
-
-def _parts(recipe: Recipe, place: Place) -> list[str]:
-    if not recipe.dedup_parts:
-        return []
-    from dedup.bloom import BloomSize, FilterTooLarge
-
-    names = [source.name for source in recipe.sources]
-    types = [use.type for use in recipe.dedup_parts]
-    found: list[str] = []
-    for index, use in enumerate(recipe.dedup_parts):
-        where = place("dedup_parts", index)
-        if use.type in types[:index]:
-            found.append(f"{where}.type: {use.type!r} is there already; each type of duplicates is looked for once")
-        if isinstance(use, BloomUse) and use.ngrams is not None:
-            try:
-                BloomSize.of(use.ngrams, use.false_positive_rate).check(
-                    use.ngrams, use.false_positive_rate, int(use.memory_gb * 1e9)
-                )
-            except FilterTooLarge as error:
-                found.append(f"{where}.ngrams: {error}")
-        if isinstance(use, SemanticUse):
-            found += _semantic(recipe, use, where)
-        for field in ("sources", "prefer"):
-            unknown = [name for name in getattr(use, field) if name not in names]
-            found += [f"{where}.{field}: no source {name!r}{nearest(name, names)}" for name in unknown]
-    return found
-
-
-def _semantic(recipe: Recipe, use: SemanticUse, where: str) -> list[str]:
-    from pipelines.steps.semantic_vectors import ENCODERS
-
-    found = [f"{where}.embeddings: {path}: no such file" for path in use.embeddings if not path.is_file()]
-    measured = _measured(recipe)
-    for field in ("quality", "difficulty"):
-        name = getattr(use, field)
-        if name is not None and name not in measured:
-            found.append(f"{where}.{field}: no signal {name!r} is measured{nearest(name, measured)}")
-    if use.encoder is not None:
-        try:
-            importlib.import_module(ENCODERS).encoder_folder(use.encoder)
-        except (ModuleNotFoundError, FileNotFoundError) as error:
-            found.append(f"{where}.encoder: {error}")
-    return found
 
 
 def _measured(recipe: Recipe) -> set[str]:

@@ -6,7 +6,7 @@ installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trainer.recipe import TrainConfig
 
 At = tuple[str | int, ...]
+Place = Callable[..., str]
+"""Says where a field stands in the file, given its path."""
 
 
 @dataclass(frozen=True)

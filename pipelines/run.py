@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipelines.document import canonical_json
 from pipelines.engines.plan import Engine
 from pipelines.recipe import Recipe
+from pipelines.report.folder import RunFolder
 from pipelines.sources.crawl import CrawlSource
 from pipelines.sources.raw import GivesTables
 from pipelines.sources.record import Source
@@ -242,7 +243,7 @@ def _build(run: Run) -> Path:
             "store": None if options.store is None else str(options.store),
         },
     )
-    _describe(options.out)
+    _describe(run)
     if (fresh := dedup_index.remember(recipe, made.near, made.clean)) and recipe.dedup.index is not None:
         log.info("%s: %d documents added", recipe.dedup.index, fresh)
     return options.out
@@ -305,12 +306,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def _describe(out: Path) -> None:
-    """Write what people read: dataset cards, Croissant files and the report."""
+def _describe(run: Run) -> None:
+    """Write what people read: dataset cards, Croissant files and the report; the engine counts what they say."""
     from pipelines import card, report
+    from pipelines.report import tally
 
-    card.write(out)
-    report.write(out)
+    out = run.options.out
+    run.steps.told(tally.STEP)
+    sums = tally.gather(RunFolder.open(out), run.steps.engine)
+    run.steps.told("11-describe")
+    card.write(out, sums)
+    report.write(out, sums)
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from pipelines.report.samples import excerpts
 from pipelines.rules import NO_TEXT, of_documents, of_lines
 from pipelines.steps.decide import Decide
 from pipelines.storage import read_schema, read_table, rows_where
+from pipelines.tally import Moves
 from pipelines.whatif_changes import Change, changed
 
 SAMPLES = 3
@@ -38,21 +39,14 @@ RATE_DOCUMENTS = 2000
 
 
 @dataclass
-class Tally:
+class Tally(Moves):
     """Documents and tokens of one source, or moved by one rule.
 
     `before` and `after` count documents that the rules keep. Tokens of what is lost are counted, where a document had
     come as far as the tokenizer (`lost_reached` of the `lost`); those of what is gained are estimated from its bytes.
     """
 
-    before: int = 0
-    after: int = 0
-    gained: int = 0
-    lost: int = 0
     lost_reached: int = 0
-    tokens_before: int = 0
-    tokens_gained: int = 0
-    tokens_lost: int = 0
 
 
 @dataclass(frozen=True)

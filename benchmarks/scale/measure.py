@@ -22,31 +22,39 @@ from benchmarks.scale.driver import bytes_a_document, bytes_an_edge
 from benchmarks.warm import warm
 from benchmarks.watch import ONE_THREAD, watched
 
+FEW, MANY = 8, 256
+"""Partitions of the builds, and of one more of the smallest corpus: what they cost the planning process shows there."""
+
 
 def measure(sizes: Sequence[int], workers: int, *, fresh: bool = False) -> dict[str, Any]:
     """Build a corpus of each size, smallest first; sizes that were measured before are not measured again."""
     warm()
     runs: list[dict[str, Any]] = []
     for pages in sorted(sizes):
-        corpus = make(pages)
-        place = BENCH / "scale" / f"{corpus.name}-{code()}-{workers}"
-        saved = place / "result.json"
-        if fresh or not saved.exists():
-            print(f"{pages:,} pages ...", file=sys.stderr, flush=True)
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir(parents=True)
-            saved.write_text(json.dumps(_measured(corpus, place, workers)), encoding="utf-8")
-        runs.append(json.loads(saved.read_text(encoding="utf-8")))
+        runs.append(_once(pages, FEW, workers, fresh=fresh))
     return {
         "machine": {"cores": len(os.sched_getaffinity(0)), "memory_bytes": psutil.virtual_memory().total},
         "workers": workers,
         "runs": runs,
+        "parted": {"partitions": [FEW, MANY], "runs": [runs[0], _once(min(sizes), MANY, workers, fresh=fresh)]},
         "driver": {"bytes_an_edge": bytes_an_edge(), "bytes_a_document": bytes_a_document()},
     }
 
 
-def _measured(corpus: Path, place: Path, workers: int) -> dict[str, Any]:
-    recipe = fineweb(corpus, corpus / "recipe.yaml")
+def _once(pages: int, partitions: int, workers: int, *, fresh: bool) -> dict[str, Any]:
+    corpus = make(pages)
+    place = BENCH / "scale" / f"{corpus.name}-{code()}-{workers}{'' if partitions == FEW else f'-{partitions}'}"
+    saved = place / "result.json"
+    if fresh or not saved.exists():
+        print(f"{pages:,} pages, {partitions} partitions ...", file=sys.stderr, flush=True)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        saved.write_text(json.dumps(_measured(corpus, place, partitions, workers)), encoding="utf-8")
+    return json.loads(saved.read_text(encoding="utf-8"))
+
+
+def _measured(corpus: Path, place: Path, partitions: int, workers: int) -> dict[str, Any]:
+    recipe = fineweb(corpus, place / "recipe.yaml", partitions=partitions)
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.building", recipe]
     command += ["--out", place / "run", "--workers", str(workers)]
     cost = watched(command, place / "run.log", environment=ONE_THREAD, cwd=ROOT)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.fit import Line, line
-from benchmarks.scale.plan import MOST_PARTITIONS, Plan
+from benchmarks.scale.plan import MOST_PARTITIONS, Plan, alone
 
 GROUPS = {
     "extraction": ("01",),
     "measure and decide": ("02", "03"),
     "deduplicate": ("04",),
-    "decontaminate, tokens, mixture, ledger": ("05", "06", "07", "08", "09"),
+    "decontaminate, tokens, mixture, ledger, sums of the report": ("05", "06", "07", "08", "09", "10"),
 }
 
 FEW = 5_000
@@ -112,11 +112,21 @@ def growth(result: Mapping[str, Any]) -> str:
     row("extracted text, MB", [f"{run['sizes']['text_bytes'] / 1e6:,.1f}" for run in runs])
     for name, values in times(result).items():
         row(f"{name}, s", [f"{value:,.1f}" for value in values])
+    row("of it one process alone, s", [f"{alone(run):,.2f}" for run in runs])
+    row("before the first step: listing and hashing, s", [f"{run['listing']:,.2f}" for run in runs])
     row("processor time, s", [f"{run['cpu_seconds']:,.1f}" for run in runs])
     row("seconds for 1,000 pages", [f"{run['seconds'] / run['sizes']['pages'] * 1000:,.2f}" for run in runs])
     row("seconds for 1 MB of HTML", [f"{run['seconds'] / run['sizes']['html_bytes'] * 1e6:,.3f}" for run in runs])
     for name, values in memory.items():
         row(f"peak memory, {name}, MiB", ["–" if math.isnan(value) else f"{value:,.0f}" for value in values])
+    few, many = result["parted"]["partitions"]
+    less, more = result["parted"]["runs"]
+    rows += [
+        "",
+        f"One more build of {less['sizes']['pages']:,} pages, with {many} partitions instead of {few}: "
+        f"{more['seconds']:,.1f} s instead of {less['seconds']:,.1f} s, of which one process works alone for "
+        f"{alone(more):,.2f} s instead of {alone(less):,.2f} s.",
+    ]
     found = fitted(result)
     if found is not None:
         rows += [
@@ -148,6 +158,7 @@ def told(plan: Plan) -> str:
         f"| dollars | {plan.dollars:,.0f} |",
         f"| hours in which the planning process works alone | {plan.driver_hours:,.1f} |",
         f"| hours from beginning to end | {plan.hours:,.1f} |",
+        f"| core-hours that hash the input, where it lies on disks | {plan.hashing_core_hours:,.0f} |",
         f"| memory of the task that joins {plan.edges:.3g} edges to components | {amount(plan.driver_edges_bytes)} |",
         f"| memory of the planning process: choosing the mixture | {amount(plan.driver_documents_bytes)} |",
         "",

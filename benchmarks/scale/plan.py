@@ -73,7 +73,9 @@ class Plan:
     steps: tuple[StepPlan, ...]
     edges: float
     driver_hours: float
-    """Hours in which the planning process works alone: listing and hashing the input, publishing, reporting."""
+    """Hours in which the planning process works alone: planning, publishing, writing the report from its sums."""
+    hashing_core_hours: float
+    """Core-hours that hash input which lies on disks."""
     driver_edges_bytes: float
     driver_documents_bytes: float
 
@@ -103,12 +105,14 @@ def planned(result: Mapping[str, Any], asked: Asked) -> Plan:
     """Scale the largest run of a result to the tokens asked for.
 
     Raises:
-        ValueError: that run left no tokens, so that nothing can be scaled.
+        ValueError: that run left no tokens, so that nothing can be scaled; an older version measured.
     """
     run = max(result["runs"], key=lambda one: one["sizes"]["pages"])
     size = run["sizes"]
     if not size["tokens"]:
         raise ValueError(f"the largest run ({size['pages']} pages) left no tokens: measure more pages")
+    if "parted" not in result:
+        raise ValueError("this result was measured by an older version: python -m benchmarks.scale run")
     factor = asked.tokens / size["tokens"]
     moved = _shuffles(size)
     steps: list[StepPlan] = []
@@ -116,7 +120,10 @@ def planned(result: Mapping[str, Any], asked: Asked) -> Plan:
         if name.startswith("06"):  # trained on a sample whose size the recipe fixes
             hours, records = seconds / 3600, 0.0
         else:
-            hours, records = seconds * result["workers"] / 3600 * factor, run["accounts"][name]["in"] * factor
+            hours, records = (
+                seconds * result["workers"] / 3600 * factor,
+                run["accounts"].get(name, {"in": 0})["in"] * factor,
+            )
         shuffle = sum(count for step, count in moved.items() if name.startswith(step)) * factor
         steps.append(StepPlan(name, records, hours, hours * asked.price, shuffle))
     text = size["text_bytes"] * factor
@@ -135,18 +142,35 @@ def planned(result: Mapping[str, Any], asked: Asked) -> Plan:
         token_shards=ceil(asked.tokens / asked.shard_tokens),
         steps=tuple(steps),
         edges=edges,
-        driver_hours=_alone(result) * size["pages"] * factor / 3600,
+        driver_hours=_alone_in_all(result, ceil(text / asked.partition_bytes)) / 3600,
+        hashing_core_hours=_listing(result) * size["warc_bytes"] * factor * result["workers"] / 3600,
         driver_edges_bytes=edges * result["driver"]["bytes_an_edge"],
         driver_documents_bytes=size["clean"] * factor * result["driver"]["bytes_a_document"],
     )
 
 
-def _alone(result: Mapping[str, Any]) -> float:
-    """Seconds for each further page that belong to no step: what one process does while all others wait."""
+def alone(run: Mapping[str, Any]) -> float:
+    """Seconds of a build that belong to no step, after its input was listed: one process works, all others wait."""
+    return max(0.0, run["seconds"] - sum(run["steps"].values()) - run["listing"])
+
+
+def _alone_in_all(result: Mapping[str, Any], partitions: int) -> float:
+    """Seconds that one process works alone: of the largest build, and for each partition what more of them added.
+
+    What the process does grows with partitions, not with records; that the builds of other sizes differ by less than
+    they vary is what the page shows.
+    """
+    few, many = result["parted"]["partitions"]
+    less, more = (alone(one) for one in result["parted"]["runs"])
+    return max(map(alone, result["runs"])) + max(0.0, more - less) / (many - few) * partitions
+
+
+def _listing(result: Mapping[str, Any]) -> float:
+    """Seconds for each further byte of input that go by before the first step begins."""
     runs = sorted(result["runs"], key=lambda one: one["sizes"]["pages"])
-    pages = [one["sizes"]["pages"] for one in runs]
-    rest = [max(1e-3, one["seconds"] - sum(one["steps"].values())) for one in runs]
-    return max(0.0, line(pages, rest).slope) if len(runs) > 1 else rest[0] / pages[0]
+    sizes = [one["sizes"]["warc_bytes"] for one in runs]
+    seconds = [max(1e-3, one["listing"]) for one in runs]
+    return max(0.0, line(sizes, seconds).slope) if len(runs) > 1 else seconds[0] / sizes[0]
 
 
 def _named(run: Mapping[str, Any], prefix: str) -> str:

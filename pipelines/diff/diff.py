@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipelines.diff.ends import LAST, Side, ranges
 from pipelines.report.folder import RunFolder, idea_of
 from pipelines.report.samples import excerpts
+from pipelines.tally import Moves
 
 SAMPLES = 3
 """Documents shown of each direction and reason."""
@@ -28,17 +29,10 @@ ABSENT = "not in this run"
 
 
 @dataclass
-class Tally:
+class Tally(Moves):
     """Curated documents and tokens of both runs, and what is in one only."""
 
-    before: int = 0
-    after: int = 0
-    gained: int = 0
-    lost: int = 0
-    tokens_before: int = 0
     tokens_after: int = 0
-    tokens_gained: int = 0
-    tokens_lost: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.report.folder import RunFolder, idea_of
-from pipelines.storage import read_batches, read_table
+from pipelines.storage import read_batches, row_count
 
 LAST = ("mix", "tokenize", "takedown")
 """Steps after the judgements: a record that reaches the first of them is curated."""
+ROWS = 1 << 21
+"""Rows of a ledger in a range of ids, about: where parts are larger, ranges are finer, so that memory is bounded."""
 COLUMNS = ["id", "source", "step", "verdict", "reason"]
 ENDS = pa.schema(
     [
@@ -47,6 +49,11 @@ class Side:
     def partitions(self) -> int:
         """Parts of everything that is partitioned by id."""
         return int(self.folder.facts["recipe"].get("partitions", 1))
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of the ledger."""
+        return sum(row_count(path) for path in self.folder.ledger)
 
     @cached_property
     def order(self) -> dict[str, int]:
@@ -107,11 +114,11 @@ class Side:
         found: dict[str, Any] = {}
         tokenized = self.folder.step("tokenize")
         tokens = tokenized.outputs.get("tokens", ()) if tokenized else ()
-        counts = self._table([tokens[n] for n in self.parts(part, of) if n < len(tokens)], ["id", "count"])
+        files = [tokens[number] for number in self.parts(part, of) if number < len(tokens)]
+        counts = self._table(files, ["id", "count"], part, of)
         at = None if counts is None else pc.index_in(ids, value_set=counts["id"].combine_chunks())
         found["tokens"] = pa.nulls(len(ids), pa.int64()) if counts is None else counts["count"].take(at)
-        files = self._documents(part, of)
-        told = self._table(files, ["id", "language", "kind"])
+        told = self._table(self._documents(part, of), ["id", "language", "kind"], part, of)
         where = None if told is None else pc.index_in(ids, value_set=told["id"].combine_chunks())
         for name in ("language", "kind"):
             found[name] = pa.nulls(len(ids), pa.string()) if told is None else told[name].take(where)
@@ -127,14 +134,18 @@ class Side:
         measured = self.folder.step("measure")
         wanted = {f"part-{number:05d}.parquet" for number in self.parts(part, of)}
         files = [path for path in (measured.outputs.get("signals", ()) if measured else ()) if path.name in wanted]
-        told = self._table(files, ["id", "language.language"])
+        told = self._table(files, ["id", "language.language"], part, of)
         if told is None:
             return pa.nulls(len(ids), pa.string())
         return told["language.language"].cast(pa.string()).take(pc.index_in(ids, value_set=told["id"].combine_chunks()))
 
-    @staticmethod
-    def _table(files: list[Path], columns: list[str]) -> pa.Table | None:
-        tables = [read_table(path, columns) for path in files]
+    def _table(self, files: list[Path], columns: list[str], part: int, of: int) -> pa.Table | None:
+        """Read columns of the rows of a range; None where there are no files."""
+        tables = [
+            table if of == self.partitions else within(table, part, of)
+            for path in files
+            for table in read_batches(path, 65_536, columns)
+        ]
         return pa.concat_tables(tables).combine_chunks() if tables else None
 
 
@@ -148,7 +159,9 @@ def within(table: pa.Table, part: int, of: int) -> pa.Table:
 
 
 def ranges(one: Side, other: Side) -> Iterator[tuple[int, int, pa.Table, pa.Table]]:
-    """Go through the ids of two runs, as many ranges as the finer of them has parts."""
+    """Go through the ids of two runs, in as many ranges as the finer has parts, or more where parts are large."""
     of = max(one.partitions, other.partitions)
+    largest = max(one.rows, other.rows)
+    of *= max(1, -(-largest // (of * ROWS)))
     for part in range(of):
         yield part, of, one.ends(part, of), other.ends(part, of)

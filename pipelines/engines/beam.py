@@ -85,8 +85,7 @@ class BeamEngine:
         result = PlanResult(files={name: [] for name in plan.outputs}, reused_tasks=reused)
         for part in range(len(keys)):
             result.received += done[part].received
-            for name, files in done[part].files.items():
-                result.files[name] += files
+            result.add(done[part])
         return result
 
     def pipeline(self, plan: Plan, folder: Path, finished: frozenset[int] = frozenset()) -> Any:

@@ -62,7 +62,9 @@ class LocalEngine:
         notes = Notes(folder)
         whole = f"{plan_key(plan)}-done"
         if (before := notes.get(whole)) is not None:  # its spills are gone, and nothing of it has to be read
-            return PlanResult(before.received, before.files, plan.parts)
+            result = PlanResult(before.received, reused_tasks=plan.parts)
+            result.add(before)
+            return result
         spills = scratch(folder, plan_key(plan))
         spills.mkdir(parents=True, exist_ok=True)
         result = PlanResult(files={name: [] for name in plan.outputs})
@@ -73,9 +75,8 @@ class LocalEngine:
         else:
             finished = self._shuffle(plan, folder, spills, notes, result)
         for one in finished:
-            for name, files in one.files.items():
-                result.files[name] += files
-        notes.put(whole, TaskResult(received=result.received, files=result.files))
+            result.add(one)
+        notes.put(whole, TaskResult(received=result.received, files=result.files, verdicts=result.told()))
         remove(spills)
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,19 +114,43 @@ class Plan:
 
 
 class TaskResult(BaseModel):
-    """What one finished task left (files by output), and how many rows it was given."""
+    """What one finished task left (files by output), how many rows it was given, and what its ledgers say.
+
+    `verdicts` counts (verdict, reason) of outputs that are ledgers: what wrote a ledger has it at hand, and nobody has
+    to read it again to count it.
+    """
 
     received: int
     files: dict[str, list[FileEntry]] = {}
+    verdicts: dict[str, list[tuple[str, str, int]]] = {}
 
 
 @dataclass
 class PlanResult:
-    """What a finished plan left: the files of each output in order, the rows read, and tasks found already done."""
+    """What a finished plan left: the files of each output in order, the rows read, and tasks found already done.
+
+    `verdicts` has for each output that is a ledger its rows by (verdict, reason).
+    """
 
     received: int = 0
     files: dict[str, list[FileEntry]] = field(default_factory=dict[str, list[FileEntry]])
     reused_tasks: int = 0
+    verdicts: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict[str, Counter[tuple[str, str]]])
+
+    def add(self, done: TaskResult) -> None:
+        """Take the files and verdicts of the next task; the rows it received are the engine's to count."""
+        for name, files in done.files.items():
+            self.files.setdefault(name, []).extend(files)
+        for name, told in done.verdicts.items():
+            counts = self.verdicts.setdefault(name, Counter())
+            for verdict, reason, count in told:
+                counts[verdict, reason] += count
+
+    def told(self) -> dict[str, list[tuple[str, str, int]]]:
+        """Return `verdicts` as a task's result has them."""
+        return {
+            name: [(*key, count) for key, count in sorted(counts.items())] for name, counts in self.verdicts.items()
+        }
 
 
 class Progress(Protocol):

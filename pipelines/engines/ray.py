@@ -82,8 +82,7 @@ class RayEngine:
                 notes.put(part_key(plan, part), done[part])
                 self._progress(plan.name, len(done), plan.parts)
             result.received += done[part].received
-            for name, files in done[part].files.items():
-                result.files[name] += files
+            result.add(done[part])
         return result
 
     def _parts(self, plan: Plan, folder: Path, finished: frozenset[int]) -> Iterator[tuple[int, TaskResult]]:

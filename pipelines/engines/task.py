@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from pipelines.engines.care import Care, Place
 from pipelines.engines.plan import Plan, PlanError, Shard, Tables, TaskResult
 from pipelines.engines.sorting import Sorter, whole_groups
+from pipelines.ledger import LEDGER_SCHEMA, counts_of
 from pipelines.storage import FileEntry, read_bytes, scratch, size, write_bytes, write_part
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,9 @@ class PartWriter:
         self._plan, self._part, self._folder = plan, part, folder
         spills = scratch(folder, plan_key(plan))
         share = memory // max(1, len(plan.outputs))
+        self._verdicts: dict[str, Counter[tuple[str, str]]] = {
+            name: Counter() for name, output in plan.outputs.items() if output.schema.equals(LEDGER_SCHEMA)
+        }
         self._sorters = {
             name: Sorter(output.schema, output.sort, spills / f"sort-{name}-{part:05d}", share)
             for name, output in plan.outputs.items()
@@ -101,6 +106,14 @@ class PartWriter:
         """Take the outputs of some rows."""
         for name, table in tables.items():
             self._sorters[name].add(table)
+            if name in self._verdicts:
+                self._verdicts[name] += counts_of(table)
+
+    def told(self) -> dict[str, list[tuple[str, str, int]]]:
+        """Count (verdict, reason) of each output that is a ledger."""
+        return {
+            name: [(*key, count) for key, count in sorted(counts.items())] for name, counts in self._verdicts.items()
+        }
 
     def write(self) -> dict[str, list[FileEntry]]:
         """Write the part's files."""
@@ -160,7 +173,7 @@ def write_batches(
                 writer.add(tables)
             care.at(Place(stage="read", batch=number + 1))
         care.at(Place(stage="write"))
-        return TaskResult(received=received, files=writer.write())
+        return TaskResult(received=received, files=writer.write(), verdicts=writer.told())
     finally:
         writer.close()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from filters.expression import SECOND_LANGUAGE
 from pipelines.report.evidence import fields
-from pipelines.report.folder import Rule, RunFolder, read_batches
+from pipelines.report.folder import Rule, read_batches
 from pipelines.storage import read_table
 
 DROPPED = pa.schema([("id", pa.string()), ("rule", pa.string())])
@@ -58,25 +58,18 @@ class Decided:
         return self.rows[signal].cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def batches(run: RunFolder) -> Iterator[Decided]:
-    """Stream the measured rows of a run; memory is the ids, kinds and dropped rows of one partition."""
-    measured, decided = run.step("measure"), run.step("decide")
-    documents = _by_part(run.documents_until("measure"))
-    tags = {rule.name for rule in run.rules if rule.action != "drop"}
-    ledgers = _by_part(decided.outputs.get("ledger", ())) if decided else {}
-    for path in measured.outputs.get("signals", ()) if measured else ():
-        known = _known(documents.get(path.name, ()))
-        failed = _failed(ledgers.get(path.name, ()), tags)
-        for batch in read_batches(path):
-            yield _join(batch, known, failed)
+def batches(
+    signals: Path, documents: Sequence[Path], decided: Sequence[Path], tags: frozenset[str]
+) -> Iterator[Decided]:
+    """Stream the measured rows of one partition; memory is its ids, kinds and dropped rows.
 
-
-def _by_part(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    """Group files by partition: every step names the part of a partition alike."""
-    grouped: dict[str, tuple[Path, ...]] = {}
-    for path in files:
-        grouped[path.name] = (*grouped.get(path.name, ()), path)
-    return grouped
+    `documents` and `decided` are the parts of the documents that were measured and of the ledger of their decision;
+    `tags` names the rules that drop nothing.
+    """
+    known = _known(documents)
+    failed = _failed(decided, tags)
+    for batch in read_batches(signals):
+        yield _join(batch, known, failed)
 
 
 def _known(files: Sequence[Path]) -> pa.Table:
@@ -86,7 +79,7 @@ def _known(files: Sequence[Path]) -> pa.Table:
     return pa.concat_tables(read_table(path, columns) for path in files)
 
 
-def _failed(files: Sequence[Path], tags: set[str]) -> pa.Table:
+def _failed(files: Sequence[Path], tags: frozenset[str]) -> pa.Table:
     """Read which rules dropped which record, a row (id, rule) each: all where the evidence tells them, else the first.
 
     A rule that only tags is among a record's failed rules too, and drops nothing.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import storage
+from pipelines.document import partitions_of
 
 BATCH_ROWS = 65_536
 
@@ -172,11 +174,21 @@ class RunFolder:
                 break
         return held
 
+    def documents_of(self, ids: Iterable[str], idea: str | None = None) -> tuple[Path, ...]:
+        """Files among `documents_until(idea)` that may hold records of these ids; all where parts do not tell."""
+        files = self.documents_until(idea)
+        partitions = int(self.facts["recipe"].get("partitions", 0))
+        held = Counter(path.name for path in files)
+        if set(held) != {_part(part) for part in range(partitions)} or len(set(held.values())) != 1:
+            return files  # mixed of runs with other partitions
+        names = {_part(part) for part in partitions_of(pa.array(sorted(ids), pa.string()), partitions).to_pylist()}
+        return tuple(path for path in files if path.name in names)
+
     @property
     def ledger(self) -> tuple[Path, ...]:
         """The run's ledger files, in order: one for each of the recipe's partitions, not what a listing shows."""
         parts = range(int(self.facts["recipe"].get("partitions", 0)))
-        return tuple(_output(self.path, "ledger", f"part-{part:05d}.parquet") for part in parts)
+        return tuple(_output(self.path, "ledger", _part(part)) for part in parts)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -215,6 +227,10 @@ def _step(run: Path, told: Mapping[str, Any]) -> Step:
         told.get("reused", False),
         outputs,
     )
+
+
+def _part(number: int) -> str:
+    return f"part-{number:05d}.parquet"
 
 
 def _output(folder: Path, name: str, path: str) -> Path:

@@ -17,8 +17,10 @@ from markupsafe import Markup
 
 from pipelines import storage
 from pipelines.document import canonical_json
-from pipelines.report import charts, consent, figures, funnel, samples, signals, stages, verdicts
+from pipelines.report import charts, clusters, consent, figures, funnel, samples, signals, stages, verdicts
 from pipelines.report.folder import RunFolder
+from pipelines.report.tally import Tally
+from pipelines.report.tally import gather as count
 
 REPORT = "report.html"
 COLOURS = 8
@@ -35,7 +37,7 @@ class Facts:
     signals: signals.Signals
     consent: consent.Consent
     stages: list[stages.Stage]
-    clusters: list[verdicts.Cluster]
+    clusters: clusters.Clusters
     excerpts: Mapping[str, samples.Excerpt]
 
     @property
@@ -44,25 +46,25 @@ class Facts:
         return sum(stage.tokens for stage in self.stages if not stage.evaluation)
 
 
-def gather(run: Path) -> Facts:
-    """Read a run: the ledger twice, the signals twice, the text of the records shown."""
+def gather(run: Path, tally: Tally | None = None) -> Facts:
+    """Read what a run's page shows: the sums, counted here where they are not given, and the text of the few shown."""
     folder = RunFolder.open(run)
-    told = verdicts.read(folder.ledger)
-    measured = signals.read(folder)
-    clusters = told.largest_clusters(folder.ledger)
+    if tally is None:
+        tally = count(folder)
     wanted = {
         id_
-        for signal in measured.numbers
+        for signal in tally.signals.numbers
         for effect in signal.effects
         for boundary in effect.boundaries
         for side in (boundary.kept, boundary.dropped)
         for _, id_ in side.found()
     }
-    for cluster in clusters:
+    for cluster in tally.clusters.largest:
         wanted |= {cluster.parent, *(str(member["id"]) for member in cluster.members)}
-    texts = samples.excerpts(folder.documents_until("measure"), wanted, redact=bool(folder.redacted))
-    found = funnel.read(folder, told)
-    return Facts(folder, told, found, measured, consent.read(folder), stages.read(folder), clusters, texts)
+    texts = samples.excerpts(folder.documents_of(wanted, "measure"), wanted, redact=bool(folder.redacted))
+    found = funnel.read(folder, tally.verdicts)
+    told = tally.of_stages(folder)
+    return Facts(folder, tally.verdicts, found, tally.signals, tally.consent, told, tally.clusters, texts)
 
 
 def render(facts: Facts) -> str:
@@ -100,7 +102,7 @@ def render(facts: Facts) -> str:
             charts=charts,
             share=figures.share,
             difference=samples.difference,
-            sizes=sorted(Counter(facts.verdicts.copies.values()).items()),
+            sizes=sorted(facts.clusters.sizes.items()),
             style=Markup(style),
             script=Markup(script),
             policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'",
@@ -108,10 +110,10 @@ def render(facts: Facts) -> str:
     )
 
 
-def write(run: Path) -> Path:
+def write(run: Path, tally: Tally | None = None) -> Path:
     """Write `report.html` into the run folder, whole or not at all; return its path."""
     path = storage.at(run) / REPORT
-    storage.write_bytes(path, render(gather(run)).encode("utf-8", "replace"))
+    storage.write_bytes(path, render(gather(run, tally)).encode("utf-8", "replace"))
     return path
 
 

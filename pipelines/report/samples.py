@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,13 @@ class Side:
         for at in order[first].tolist():
             key, entry = float(values[at]), (float(distances[at]), str(ids[at].as_py()))
             self.held[key] = min(entry, self.held.get(key, entry))
+        self.held = dict(sorted(self.held.items(), key=lambda item: item[1])[:SAMPLES])
+
+    def merge(self, bound: float, found: Iterable[Sequence[Any]]) -> None:
+        """Add what another has found, (value, id) each."""
+        for value, id_ in found:
+            entry = (abs(value - bound), str(id_))
+            self.held[value] = min(entry, self.held.get(value, entry))
         self.held = dict(sorted(self.held.items(), key=lambda item: item[1])[:SAMPLES])
 
     def found(self) -> list[tuple[float, str]]:

@@ -1,4 +1,4 @@
-"""Distributions of the measured signals by kind, and what each rule did to them."""
+"""Distributions of the measured signals by kind, and what each rule did to them. Sums of parts add up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from pipelines.storage import read_schema
 
 SAMPLE_VALUES = 40_000
 """Values that axes and quantiles are taken from; ids are hashes, so a partition's first rows are a fair sample."""
+SAMPLE_FILES = 256
+"""Partitions that they are taken from at most, as far from one another as can be: each is a fair sample as well."""
 
 
 @dataclass
@@ -80,11 +83,15 @@ class Signal:
 
 @dataclass
 class Signals:
-    """Every signal: numbers as histograms, words (a language's code) as counts of (kind, word)."""
+    """Every signal: numbers as histograms, words (a language's code) as counts of (kind, word).
 
-    numbers: list[Signal]
-    words: dict[str, Counter[tuple[str, str]]]
-    records: int
+    Everything is counted over all `records`, but for axes and quantiles, which are those of `sampled` records.
+    """
+
+    numbers: list[Signal] = field(default_factory=list[Signal])
+    words: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict[str, Counter[tuple[str, str]]])
+    records: int = 0
+    sampled: int = 0
 
     def decided(self) -> list[Signal]:
         """Signals with a rule, the one that dropped most first."""
@@ -96,37 +103,84 @@ class Signals:
         """Signals measured without a rule, by name."""
         return sorted((found for found in self.numbers if not found.effects), key=lambda found: found.name)
 
+    def look(self, signals: Path, documents: Sequence[Path], decided: Sequence[Path], tags: frozenset[str]) -> None:
+        """Add the signals of one partition; see `decisions.batches`."""
+        for batch in decisions.batches(signals, documents, decided, tags):
+            self.records += batch.rows.num_rows
+            encoded = batch.kinds.dictionary_encode()
+            codes = encoded.indices.to_numpy(zero_copy_only=False)
+            of_kind = {kind: codes == code for code, kind in enumerate(encoded.dictionary.to_pylist())}
+            for signal in self.numbers:
+                _count(signal, batch, of_kind)
+            for name, counts in self.words.items():
+                pairs = pa.table({"kind": batch.kinds, "word": batch.rows[name].cast(pa.string())})
+                for pair in pairs.group_by(["kind", "word"]).aggregate([([], "count_all")]).to_pylist():
+                    counts[(pair["kind"], pair["word"] or "–")] += pair["count_all"]
 
-def read(run: RunFolder) -> Signals:
-    """Read a run's signals in two streamed passes: ranges from a sample, then histograms and nearest records."""
+    def state(self) -> dict[str, Any]:
+        """Return what `merge` takes, as JSON-able values."""
+        return {
+            "records": self.records,
+            "words": [[[*key, count] for key, count in sorted(counts.items())] for counts in self.words.values()],
+            "numbers": [
+                {
+                    "missing": signal.missing,
+                    "lanes": [
+                        [kind, lane.passed.tolist(), lane.crossed.tolist()]
+                        for kind, lane in sorted(signal.lanes.items())
+                    ],
+                    "effects": [
+                        [effect.asked, effect.outside, effect.dropped, effect.alone]
+                        + [side.found() for one in effect.boundaries for side in (one.kept, one.dropped)]
+                        for effect in signal.effects
+                    ],
+                }
+                for signal in self.numbers
+            ],
+        }
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add the signals of other partitions, counted on the same axes."""
+        self.records += state["records"]
+        for counts, told in zip(self.words.values(), state["words"], strict=True):
+            for kind, word, count in told:
+                counts[(kind, word)] += count
+        for signal, found in zip(self.numbers, state["numbers"], strict=True):
+            signal.missing += found["missing"]
+            for kind, passed, crossed in found["lanes"]:
+                lane = signal.lanes.setdefault(kind, Lane(kind))
+                lane.passed += np.array(passed, np.int64)
+                lane.crossed += np.array(crossed, np.int64)
+            for effect, (asked, outside, dropped, alone, *sides) in zip(signal.effects, found["effects"], strict=True):
+                effect.asked += asked
+                effect.outside += outside
+                effect.dropped += dropped
+                effect.alone += alone
+                ours = [(one.bound, side) for one in effect.boundaries for side in (one.kept, one.dropped)]
+                for (bound, side), told in zip(ours, sides, strict=True):
+                    side.merge(bound, told)
+
+
+def opened(run: RunFolder) -> Signals:
+    """Lay the axes of a run's signals by a sample of bounded size, and hang the rules on them; nothing is counted."""
     step = run.step("measure")
     files = step.outputs.get("signals", ()) if step else ()
     if not files:
-        return Signals([], {}, 0)
+        return Signals()
     schema = read_schema(files[0])
     numbers = [told.name for told in schema if pa.types.is_floating(told.type) or pa.types.is_integer(told.type)]
     words = [told.name for told in schema if pa.types.is_string(told.type) and "." in told.name]
-    found = Signals(_open(run, files, schema, numbers), {name: Counter() for name in words}, 0)
-    for batch in decisions.batches(run):
-        found.records += batch.rows.num_rows
-        encoded = batch.kinds.dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        of_kind = {kind: codes == code for code, kind in enumerate(encoded.dictionary.to_pylist())}
-        for signal in found.numbers:
-            _count(signal, batch, of_kind)
-        for name, counts in found.words.items():
-            pairs = pa.table({"kind": batch.kinds, "word": batch.rows[name].cast(pa.string())})
-            for pair in pairs.group_by(["kind", "word"]).aggregate([([], "count_all")]).to_pylist():
-                counts[(pair["kind"], pair["word"] or "–")] += pair["count_all"]
-    return found
+    count = min(len(files), SAMPLE_FILES)
+    some = [files[at * len(files) // count] for at in range(count)]
+    columns = pa.schema([schema.field(name) for name in numbers])
+    sample = pa.Table.from_batches(list(_first(some, numbers, max(64, SAMPLE_VALUES // count))), columns)
+    return Signals(_open(run, sample), {name: Counter() for name in words}, sampled=sample.num_rows)
 
 
-def _open(run: RunFolder, files: Sequence[Path], schema: pa.Schema, names: Sequence[str]) -> list[Signal]:
-    """Look at a sample of each signal to lay its axis, and hang the rules on it."""
-    columns = pa.schema([schema.field(name) for name in names])
-    sample = pa.Table.from_batches(list(_first(files, names, max(64, SAMPLE_VALUES // len(files)))), columns)
+def _open(run: RunFolder, sample: pa.Table) -> list[Signal]:
+    """Lay the axis of each signal by a sample, and hang the rules on it."""
     found: list[Signal] = []
-    for name in names:
+    for name in sample.column_names:
         values = sample[name].cast(pa.float64()).to_numpy()
         values = values[np.isfinite(values)]
         rules = [rule for rule in run.rules if rule.signal == name]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.report.folder import RunFolder, read_batches
+from pipelines.report.folder import read_batches
 from pipelines.storage import read_schema
 
 Facet = Literal["source", "kind", "language", "license"]
@@ -120,20 +120,19 @@ class Stage:
         return dict(sorted(summed.items(), key=lambda item: (-item[1][1], item[0])))
 
 
-def read(run: RunFolder) -> list[Stage]:
-    """Read every stage of a run, its text apart."""
-    return [of(name, run.stage_manifest(name), run.stage_files(name)) for name in run.stages]
+@dataclass
+class Sums:
+    """What the shards of one stage hold: documents and tokens by group, documents by entry."""
 
+    groups: dict[tuple[str, ...], tuple[int, float]] = field(default_factory=dict[tuple[str, ...], tuple[int, float]])
+    documents: Counter[str] = field(default_factory=Counter[str])
 
-def of(name: str, manifest: Mapping[str, Any], files: Sequence[Path]) -> Stage:
-    """Sum the shards of one stage, streaming only its small columns."""
-    groups: dict[tuple[str, ...], tuple[int, float]] = {}
-    documents = Counter[str]()
-    for path in files:
+    def look(self, path: Path) -> None:
+        """Add a shard, streaming only its small columns."""
         counted = "entry" if "entry" in read_schema(path).names else "source"  # older mixtures have no entries
         for batch in read_batches(path, tuple(dict.fromkeys((*FACETS, "tokens", "weight", counted)))):
             for told in pc.value_counts(batch[counted]).to_pylist():
-                documents[told["values"]] += told["counts"]
+                self.documents[told["values"]] += told["counts"]
             weighed = pc.multiply(batch["tokens"].cast(pa.float64()), batch["weight"])
             columns = {facet: batch[facet].fill_null("") for facet in FACETS}
             summed = (
@@ -142,10 +141,28 @@ def of(name: str, manifest: Mapping[str, Any], files: Sequence[Path]) -> Stage:
                 .aggregate([([], "count_all"), ("weighed", "sum")])
             )
             for row in summed.to_pylist():
-                key = tuple(row[facet] for facet in FACETS)
-                rows, tokens = groups.get(key, (0, 0.0))
-                groups[key] = (rows + row["count_all"], tokens + row["weighed_sum"])
-    return Stage(name, manifest, groups, _shares(manifest, documents))
+                self._add(tuple(row[facet] for facet in FACETS), row["count_all"], row["weighed_sum"])
+
+    def _add(self, key: tuple[str, ...], documents: int, tokens: float) -> None:
+        before = self.groups.get(key, (0, 0.0))
+        self.groups[key] = (before[0] + documents, before[1] + tokens)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `merge` takes, as JSON-able values."""
+        groups = [[list(key), *sums] for key, sums in sorted(self.groups.items())]
+        return {"groups": groups, "documents": sorted(self.documents.items())}
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add other shards."""
+        for key, documents, tokens in state["groups"]:
+            self._add(tuple(key), documents, tokens)
+        for name, documents in state["documents"]:
+            self.documents[name] += documents
+
+
+def of(name: str, manifest: Mapping[str, Any], sums: Sums) -> Stage:
+    """Return a stage from its manifest and what its shards hold."""
+    return Stage(name, manifest, sums.groups, _shares(manifest, sums.documents))
 
 
 def _shares(manifest: Mapping[str, Any], documents: Mapping[str, int]) -> tuple[Share, ...]:
@@ -174,9 +191,9 @@ def _shares(manifest: Mapping[str, Any], documents: Mapping[str, int]) -> tuple[
 def told_entry(entry: Mapping[str, Any]) -> str:
     """Say which documents an entry is for, as its manifest has it."""
     told: list[str] = []
-    for field in ("sources", "kinds", "languages", "licenses", "domains"):
-        if entry.get(field):
-            told.append(f"{field} {', '.join(entry[field])}")
+    for name in ("sources", "kinds", "languages", "licenses", "domains"):
+        if entry.get(name):
+            told.append(f"{name} {', '.join(entry[name])}")
     if signal := entry.get("signal"):
         low, high = entry.get("min"), entry.get("max")
         bounds = [f"from {low:g}" if low is not None else "", f"below {high:g}" if high is not None else ""]

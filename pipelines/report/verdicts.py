@@ -1,10 +1,10 @@
-"""One streamed pass over the ledger: what was counted, and the few records worth naming."""
+"""One streamed pass over ledgers: what was counted, and the few records worth naming. Sums of parts add up."""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from pipelines.report.consent import concerns
 from pipelines.report.evidence import fields
 from pipelines.report.folder import parse_evidence, read_batches
 
+NAMES = ("id", "uri", "source", "step", "verdict", "reason", "evidence")
 EXAMPLES = 3
 NAMED = 200
 REFUSALS = 20
-CLUSTERS = 8
-MEMBERS = 5
 
 COPY = pa.schema([("parent", pa.string()), ("parent_uri", pa.string()), ("similarity", pa.float64())])
 LEAK = pa.schema([("spans", pa.list_(pa.struct([("benchmark", pa.string())])))])
@@ -55,17 +54,17 @@ class Smallest:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the kept rows by id."""
-        return [entry[3] for entry in sorted(self._heap, key=lambda entry: (-entry[0], entry[1]))]
+        return [entry[3] for entry in sorted(self._heap, key=lambda entry: (-entry[0], entry[1], entry[2]))]
 
+    def state(self) -> dict[str, Any]:
+        """Return what `merge` takes, as JSON-able values."""
+        return {"seen": self.seen, "rows": self.rows()}
 
-@dataclass
-class Cluster:
-    """Records dropped for one kept record."""
-
-    parent: str
-    parent_uri: str
-    size: int = 0
-    members: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add what another has seen."""
+        for row in state["rows"]:
+            self.add(row)
+        self.seen += state["seen"] - len(state["rows"])
 
 
 @dataclass
@@ -73,91 +72,107 @@ class Verdicts:
     """What the ledger says, summed.
 
     counts: (step, source, verdict, reason) -> records. examples: (step, reason) -> a few rows. failures: failed rows.
-    refusals: reason -> rows refused for consent or licence. copies: parent id -> records dropped for it. parent_uris:
-    parent id -> its uri. similarities: twentieths -> dropped copies. leaks: rows with benchmark spans.
-    leaked_documents, leaked_spans: benchmark -> documents, spans.
+    refusals: reason -> rows refused for consent or licence. similarities: twentieths -> dropped copies. leaks: rows
+    with benchmark spans. leaked_documents, leaked_spans: benchmark -> documents, spans.
     """
 
     counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter[tuple[str, str, str, str]])
-    examples: dict[tuple[str, str], Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(EXAMPLES)))
+    examples: dict[tuple[str, str], Smallest] = field(default_factory=dict[tuple[str, str], Smallest])
     failures: Smallest = field(default_factory=lambda: Smallest(NAMED))
-    refusals: dict[str, Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(REFUSALS)))
+    refusals: dict[str, Smallest] = field(default_factory=dict[str, Smallest])
     leaks: Smallest = field(default_factory=lambda: Smallest(NAMED))
-    copies: Counter[str] = field(default_factory=Counter[str])
-    parent_uris: dict[str, str] = field(default_factory=dict[str, str])
     similarities: Counter[int] = field(default_factory=Counter[int])
     leaked_documents: Counter[str] = field(default_factory=Counter[str])
     leaked_spans: Counter[str] = field(default_factory=Counter[str])
 
-    def largest_clusters(self, ledger: Sequence[Path]) -> list[Cluster]:
-        """Return the largest clusters with a few of their members, in one more pass over the dropped copies."""
-        top = heapq.nsmallest(CLUSTERS, self.copies.items(), key=lambda item: (-item[1], item[0]))
-        found = {parent: Cluster(parent, self.parent_uris[parent], size) for parent, size in top}
-        members = {parent: Smallest(MEMBERS) for parent in found}
-        if found:
-            for rows in _not_kept(ledger):
-                copies = rows.filter(_says(rows, "parent"))
-                parents = fields(copies["evidence"].combine_chunks(), COPY)["parent"]
-                of_top = pc.is_in(parents, value_set=pa.array(list(found), pa.string()))
-                named, parents = copies.filter(of_top), parents.filter(of_top)
-                for parent in pc.unique(parents).to_pylist():
-                    members[parent].offer(named.filter(pc.equal(parents, parent)))
-        for parent, cluster in found.items():
-            cluster.members = members[parent].rows()
-        return list(found.values())
+    def examples_of(self, step: str, reason: str) -> Smallest:
+        """Return where examples of a step's reason are kept."""
+        return self.examples.setdefault((step, reason), Smallest(EXAMPLES))
+
+    def refusals_for(self, reason: str) -> Smallest:
+        """Return where rows refused for a reason are kept."""
+        return self.refusals.setdefault(reason, Smallest(REFUSALS))
+
+    def look(self, ledger: Sequence[Path]) -> None:
+        """Add a ledger, in two streams: all rows by four columns, then what was not kept."""
+        keys = ["step", "source", "verdict", "reason"]
+        for path in ledger:
+            for batch in read_batches(path, keys):
+                groups = pa.Table.from_batches([batch]).group_by(keys).aggregate([([], "count_all")])
+                for group in groups.to_pylist():
+                    key = (group["step"], group["source"], group["verdict"], group["reason"])
+                    self.counts[key] += group["count_all"]
+        for rows in not_kept(ledger):
+            for group in rows.group_by(["step", "verdict", "reason"]).aggregate([]).to_pylist():
+                step, verdict, reason = group["step"], group["verdict"], group["reason"]
+                mine = rows.filter(
+                    pc.and_(
+                        pc.and_(pc.equal(rows["step"], step), pc.equal(rows["verdict"], verdict)),
+                        pc.equal(rows["reason"], reason),
+                    )
+                )
+                self.examples_of(step, reason).offer(mine)
+                if verdict == "failed":
+                    self.failures.offer(mine)
+                elif concerns(reason):
+                    self.refusals_for(reason).offer(mine)
+            _add_similarities(self, rows.filter(says(rows, "parent")))
+            _add_leaks(self, rows.filter(says(rows, "spans")))
+
+    def state(self) -> dict[str, Any]:
+        """Return what `merge` takes, as JSON-able values."""
+        return {
+            "counts": [[*key, count] for key, count in sorted(self.counts.items())],
+            "examples": [[*key, found.state()] for key, found in sorted(self.examples.items())],
+            "failures": self.failures.state(),
+            "refusals": [[reason, found.state()] for reason, found in sorted(self.refusals.items())],
+            "leaks": self.leaks.state(),
+            "similarities": sorted(self.similarities.items()),
+            "leaked": [[name, count, self.leaked_spans[name]] for name, count in sorted(self.leaked_documents.items())],
+        }
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add what another part's ledger says."""
+        for step, source, verdict, reason, count in state["counts"]:
+            self.counts[(step, source, verdict, reason)] += count
+        for step, reason, found in state["examples"]:
+            self.examples_of(step, reason).merge(found)
+        self.failures.merge(state["failures"])
+        for reason, found in state["refusals"]:
+            self.refusals_for(reason).merge(found)
+        self.leaks.merge(state["leaks"])
+        for twentieth, count in state["similarities"]:
+            self.similarities[twentieth] += count
+        for name, documents, spans in state["leaked"]:
+            self.leaked_documents[name] += documents
+            self.leaked_spans[name] += spans
 
 
-def _not_kept(ledger: Sequence[Path]) -> Iterator[pa.Table]:
+def not_kept(ledger: Sequence[Path]) -> Iterator[pa.Table]:
     """Stream the ledger's dropped and failed rows."""
-    columns = ("id", "uri", "source", "step", "verdict", "reason", "evidence")
     for path in ledger:
-        for batch in read_batches(path, columns):
+        for batch in read_batches(path, NAMES):
             rows = pa.Table.from_batches([batch]).filter(pc.not_equal(batch["verdict"], pa.scalar("kept")))
             if rows.num_rows:
                 yield rows
 
 
-def _says(rows: pa.Table, name: str) -> pa.ChunkedArray:
+def says(rows: pa.Table, name: str) -> pa.ChunkedArray:
     """Which rows' evidence may have a field."""
     return pc.fill_null(pc.match_substring(rows["evidence"], f'"{name}"'), False)
 
 
-def read(ledger: Sequence[Path]) -> Verdicts:
-    """Sum a ledger; memory grows with the number of clusters, never with the number of records."""
-    found = Verdicts()
-    keys = ["step", "source", "verdict", "reason"]
-    for path in ledger:
-        for batch in read_batches(path, keys):
-            groups = pa.Table.from_batches([batch]).group_by(keys).aggregate([([], "count_all")])
-            for group in groups.to_pylist():
-                found.counts[(group["step"], group["source"], group["verdict"], group["reason"])] += group["count_all"]
-    for rows in _not_kept(ledger):
-        for group in rows.group_by(["step", "verdict", "reason"]).aggregate([]).to_pylist():
-            step, verdict, reason = group["step"], group["verdict"], group["reason"]
-            mine = rows.filter(
-                pc.and_(
-                    pc.and_(pc.equal(rows["step"], step), pc.equal(rows["verdict"], verdict)),
-                    pc.equal(rows["reason"], reason),
-                )
-            )
-            found.examples[(step, reason)].offer(mine)
-            if verdict == "failed":
-                found.failures.offer(mine)
-            elif concerns(reason):
-                found.refusals[reason].offer(mine)
-        _add_copies(found, rows.filter(_says(rows, "parent")))
-        _add_leaks(found, rows.filter(_says(rows, "spans")))
-    return found
-
-
-def _add_copies(found: Verdicts, rows: pa.Table) -> None:
-    """Count the rows that name a parent."""
+def copies(rows: pa.Table) -> pa.Table:
+    """Return the columns of COPY for rows whose evidence names a parent, null where it names none after all."""
     told = fields(rows["evidence"].combine_chunks(), COPY)
-    told = told.filter(pc.greater(pc.fill_null(pc.binary_length(told["parent"]), 0), 0))
-    for group in told.group_by(["parent", "parent_uri"], use_threads=False).aggregate([([], "count_all")]).to_pylist():
-        found.copies[group["parent"]] += group["count_all"]
-        found.parent_uris.setdefault(group["parent"], group["parent_uri"] or "")
-    similarities = told["similarity"].drop_null().to_numpy()
+    named = pc.greater(pc.fill_null(pc.binary_length(told["parent"]), 0), 0)
+    return told.set_column(0, "parent", pc.if_else(named, told["parent"], pa.scalar(None, pa.string())))
+
+
+def _add_similarities(found: Verdicts, rows: pa.Table) -> None:
+    """Count how alike the rows are that name a parent."""
+    told = copies(rows)
+    similarities = told["similarity"].filter(pc.is_valid(told["parent"])).drop_null().to_numpy()
     twentieths = np.minimum(19, (similarities * 20).astype(np.int64))
     for twentieth, count in zip(*np.unique(twentieths, return_counts=True), strict=True):
         found.similarities[int(twentieth)] += int(count)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines.runs.files import Stored, below, freed_bytes, stored
 from pipelines.runs.folder import RunFolder, finished, is_run, opened, step_folders
 from pipelines.runs.hold import holder
-from pipelines.runs.leftover import WORKING, is_temporary
+from pipelines.runs.leftover import COUNTING, WORKING, is_temporary
 from pipelines.runs.request import address, place_of, users
 from pipelines.steps.step import RunFailed
 from pipelines.storage import MANIFEST, RunLocked, at, clear_scratch, is_remote, lock, remove, remove_file, scratch
@@ -115,7 +115,7 @@ class _Look:
             return
         for one in below(run.path):
             top = one.path.relative_to(run.path).parts[0]
-            if is_temporary(one.path) and top != "steps" and not top.startswith("train"):
+            if top == COUNTING or (is_temporary(one.path) and top != "steps" and not top.startswith("train")):
                 self.found.scraps.append(Scrap(one.path, TEMPORARY, (one,)))
         if run.store is not None:
             self.found.left.append(

@@ -8,6 +8,9 @@ from pathlib import Path
 WORKING = ("_tasks", "_spill")
 """Folders of a step that its work needs, and that nobody needs once its manifest stands."""
 
+COUNTING = "_report"
+"""Folder of a run for what its report is counted from, while it is counted."""
+
 _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]+\.tmp|\.writable-\d+")
 
 

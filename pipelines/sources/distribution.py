@@ -108,11 +108,18 @@ def installed(packages: Iterable[str] = (), exclude: Iterable[str] = ()) -> list
     wanted = {normalised(name) for name in packages}
     unwanted = {normalised(name) for name in exclude}
     found: dict[str, Installed] = {}
-    for distribution in importlib.metadata.distributions():
-        # A broken installation (a folder left behind by an interrupted pip) has no name.
-        name = normalised(str(distribution.metadata["Name"] or ""))
-        if name and name not in found and name not in unwanted and (not wanted or name in wanted):
-            found[name] = Installed(name, distribution.version, distribution)
+
+    def take(distributions: Iterable[importlib.metadata.Distribution]) -> None:
+        for distribution in distributions:
+            # A broken installation (a folder left behind by an interrupted pip) has no name.
+            name = normalised(str(distribution.metadata["Name"] or ""))
+            if name and name not in found and name not in unwanted and (not wanted or name in wanted):
+                found[name] = Installed(name, distribution.version, distribution)
+
+    for name in sorted(wanted):  # folders are named by the distribution: no other's metadata has to be read
+        take(importlib.metadata.distributions(name=name))
+    if not wanted or not wanted <= unwanted | set(found):
+        take(importlib.metadata.distributions())
     missing = sorted(wanted - unwanted - set(found))
     if missing:
         raise FileNotFoundError(

@@ -17,7 +17,7 @@ from pipelines.ledger import LEDGER_SCHEMA
 from pipelines.sources.crawl import CrawlSource, RecordedCrawl
 from pipelines.sources.record import Outcome, Unit
 from pipelines.steps.step import LEDGER_OUTPUT, Finished, RunFailed, Steps, by_id
-from pipelines.storage import at, exists, is_remote, local_copy, publish, read_table, scratch, sha256, size
+from pipelines.storage import at, exists, is_remote, publish, read_json, read_table, scratch, sha256, size
 
 CrawlTold = Callable[[str, int, int, str], None]
 """Told of a crawl: source, pages done, pages in all as far as known, a note."""
@@ -79,15 +79,30 @@ def _place(folder: Path) -> Generator[Path]:
         yield folder
         return
     place = scratch(folder, "crawl")
-    if exists(folder / MANIFEST) and not exists(place / MANIFEST):
-        with local_copy(folder) as had:
-            shutil.copytree(had, place, dirs_exist_ok=True)
+    if exists(folder / MANIFEST) and _behind(place, folder):
+        _fetch(folder, place)
     yield place
     files = [path for path in sorted(place.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     for path in sorted(files, key=lambda one: one.name == MANIFEST):
         target = folder / path.relative_to(place).as_posix()
         if path.name == MANIFEST or size(target) != path.stat().st_size:
             publish(path, target)
+
+
+def _behind(place: Path, folder: Path) -> bool:
+    """Whether this machine's files of a crawl are none, or from before a take-down: they must not come back by it."""
+    if not exists(place / MANIFEST):
+        return True
+    own, stored = (read_json(one / MANIFEST).get("takedowns", []) for one in (place, folder))
+    return own != stored
+
+
+def _fetch(folder: Path, place: Path) -> None:
+    """Bring a finished crawl from a store, its manifest last."""
+    shutil.rmtree(place, ignore_errors=True)
+    manifest = read_json(folder / MANIFEST)
+    for name in (*(file["path"] for file in manifest["files"]), manifest["ledger"]["path"], MANIFEST):
+        publish(folder / name, place / name)
 
 
 def planned(source: CrawlSource, given: Path | None, own: Path) -> RecordedCrawl | None:

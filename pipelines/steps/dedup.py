@@ -28,16 +28,13 @@ from pipelines.steps.dedup_candidates import (
     EDGES_SCHEMA,
     LINKS_SCHEMA,
     MEETING_SCHEMA,
-    WANTED_SCHEMA,
-    Ask,
     Explode,
     Fingerprint,
     Meet,
-    Once,
     ReadWanted,
     Verify,
+    asking,
     by_left,
-    by_node,
     fingerprint_schema,
 )
 from pipelines.steps.dedup_clusters import MEMBERS_SCHEMA, MEMBERS_SORT, VERDICTS_SCHEMA, Decide, ReadMembers
@@ -247,18 +244,7 @@ def verified_edges(
         ),
         folder,
     )
-    wanted = steps.run(
-        Plan(
-            f"{STEP} wanted",
-            shards_of(folder, met.files["candidates"]),
-            ReadParts(rows=65_536),
-            Once("wanted"),
-            {"wanted": Output(WANTED_SCHEMA, tuple(WANTED_SCHEMA.names))},
-            map=Ask(),
-            group=GroupBy(WANTED_SCHEMA, partitions, by_node, ("node",), tuple(WANTED_SCHEMA.names)),
-        ),
-        folder,
-    )
+    wanted = steps.run(asking(STEP, shards_of(folder, met.files["candidates"]), partitions), folder)
     compared = steps.run(
         Plan(
             f"{STEP} verified",

@@ -6,7 +6,7 @@ pair's texts meet in the partition of its first node, at most 1/64 of one text's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.document import id_bits
-from pipelines.engines.plan import Shard, Tables
-from pipelines.steps.step import partitions_of_hash
+from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
+from pipelines.steps.step import ReadParts, partitions_of_hash
 from pipelines.storage import at, read_batches, read_table
 
 BAND, SAME_TEXT, SAME_URL = 0, 1, 2
@@ -281,6 +281,20 @@ class Verify:
 def by_node(table: pa.Table, partitions: int) -> pa.Array:
     """Partition rows by a node: as documents are by their ids."""
     return partitions_of_hash(table["node"], partitions)
+
+
+def asking(step: str, shards: Sequence[Shard], partitions: int) -> Plan:
+    """Return the plan that tells each node, where it is, in which pairs it is wanted; the shards are candidates."""
+    order = tuple(WANTED_SCHEMA.names)
+    return Plan(
+        f"{step} wanted",
+        shards,
+        ReadParts(rows=65_536),
+        Once("wanted"),
+        {"wanted": Output(WANTED_SCHEMA, order)},
+        map=Ask(),
+        group=GroupBy(WANTED_SCHEMA, partitions, by_node, ("node",), order),
+    )
 
 
 def by_left(table: pa.Table, partitions: int) -> pa.Array:

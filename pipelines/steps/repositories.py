@@ -27,7 +27,7 @@ from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
 from pipelines.recipe_parts import RepositoriesUse
 from pipelines.report.evidence import fields
 from pipelines.steps.beside import with_told
-from pipelines.steps.dedup_candidates import CANDIDATES_SCHEMA, WANTED_SCHEMA, Ask, Once, by_left, by_node
+from pipelines.steps.dedup_candidates import CANDIDATES_SCHEMA, WANTED_SCHEMA, asking, by_left
 from pipelines.steps.dedup_components import shards_of
 from pipelines.steps.scope import ABOUT, ROWS, Scope
 from pipelines.steps.step import LEDGER_OUTPUT, Body, Finished, ReadParts, Steps, by_key, partition_shards
@@ -334,18 +334,7 @@ def run(steps: Steps, use: RepositoriesUse, documents: Finished) -> Finished:
             ),
             folder,
         )
-        wanted = steps.run(
-            Plan(
-                f"{STEP} wanted",
-                shards_of(folder, met.files["candidates"]),
-                ReadParts(rows=65_536),
-                Once("wanted"),
-                {"wanted": Output(WANTED_SCHEMA, tuple(WANTED_SCHEMA.names))},
-                map=Ask(),
-                group=GroupBy(WANTED_SCHEMA, len(parts), by_node, ("node",), tuple(WANTED_SCHEMA.names)),
-            ),
-            folder,
-        )
+        wanted = steps.run(asking(STEP, shards_of(folder, met.files["candidates"]), len(parts)), folder)
         compared = steps.run(
             Plan(
                 f"{STEP} copies",

@@ -255,10 +255,7 @@ class Steps:
     def run_plan(self, plan: Plan, folder: Path, ledger: str = "ledger") -> Body:
         """Run a plan whose ledger output accounts for every row it read."""
         result = self.run(plan, folder)
-        account = Account(result.received)
-        for entry in result.files[ledger]:
-            account = account + Account.of(0, read_table(folder / entry.path, ["verdict", "reason"]))
-        return Body(account, result.files)
+        return Body(Account.of_counts(result.received, result.verdicts.get(ledger, {})), result.files)
 
     def earlier(self, name: str, lineage: str) -> Iterator[Finished]:
         """Find finished steps that were made in the same way from other inputs, newest first.

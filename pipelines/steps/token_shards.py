@@ -25,25 +25,39 @@ ORDER_SCHEMA = pa.schema(
         pa.field("length", pa.int32()),
         pa.field("id", pa.string()),
         pa.field("source", pa.string()),
+        pa.field("first", pa.int32()),
     ]
 )
-"""A row a document in training order: where its tokens begin in its shard, and how many they are with the end mark."""
+"""A row a document in training order: where its tokens begin in its shard, and how many they are with the end mark.
 
-PLACES_SCHEMA = pa.schema([pa.field("row", pa.int64()), pa.field("shard", pa.int32()), pa.field("start", pa.int64())])
-"""Where the document of a part's row goes; a row for each time it is taken."""
+`first` is the token of the document with which it begins, 0 but for the rest of one that was cut.
+"""
+
+PLACES_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64()),
+        pa.field("shard", pa.int32()),
+        pa.field("start", pa.int64()),
+        pa.field("first", pa.int32()),
+        pa.field("length", pa.int32()),
+    ]
+)
+"""Where the document of a part's row goes, and what of it; a row for each time it is taken."""
 
 PLACED_SCHEMA = pa.schema(
     [
         pa.field("shard", pa.int32()),
         pa.field("start", pa.int64()),
         pa.field("tokens", pa.large_list(pa.field("token", pa.uint32(), nullable=False))),
+        pa.field("ended", pa.bool_()),
     ]
 )
+"""`ended` says whether the document ends with these tokens; the head of one that is cut has no end mark."""
 
 
 @dataclass(frozen=True)
 class TokenShard(PartFormat):
-    """Tokens one after the other, little-endian, each document ended by `eos`."""
+    """Tokens one after the other, little-endian, each document ended by `eos` where it ends."""
 
     dtype: str = "uint32"
     eos: int = 0
@@ -53,19 +67,22 @@ class TokenShard(PartFormat):
         count = 0
         with path.open("wb") as sink:
             for table in tables:
+                ended = table["ended"].to_numpy()
+                done = 0
                 for chunk in table["tokens"].chunks:
-                    tokens = self._ended(chunk)
+                    tokens = self._ended(chunk, ended[done : done + len(chunk)])
                     sink.write(tokens.tobytes())
                     count += len(tokens)
+                    done += len(chunk)
         return count
 
-    def _ended(self, lists: pa.LargeListArray) -> NDArray[np.generic]:
+    def _ended(self, lists: pa.LargeListArray, ended: NDArray[np.bool_]) -> NDArray[np.generic]:
         offsets = lists.offsets.to_numpy()
         values = lists.values.to_numpy()[offsets[0] : offsets[-1]]
-        documents = np.arange(len(lists))
-        tokens = np.empty(len(values) + len(lists), np.dtype(self.dtype).newbyteorder("<"))
-        tokens[np.arange(len(values)) + np.repeat(documents, np.diff(offsets))] = values
-        tokens[offsets[1:] - offsets[0] + documents] = self.eos
+        marks = np.cumsum(ended) - ended  # end marks before each
+        tokens = np.empty(len(values) + int(ended.sum()), np.dtype(self.dtype).newbyteorder("<"))
+        tokens[np.arange(len(values)) + np.repeat(marks, np.diff(offsets))] = values
+        tokens[(offsets[1:] - offsets[0] + marks)[ended]] = self.eos
         return tokens
 
 
@@ -81,8 +98,7 @@ class Laid:
 
 def lay_out(
     stage: str,
-    rows: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    pieces: NDArray[np.int64],
     ids: pa.Array,
     sources: pa.Array,
     borders: NDArray[np.int64],
@@ -91,12 +107,13 @@ def lay_out(
 
     Args:
         stage: the stage's name.
-        rows: row of the supply for each place in training order.
-        lengths: tokens of each, with the end mark.
+        pieces: of each place in training order the row of the supply, the first of its tokens that is taken, and how
+            many are, with the end mark.
         ids: ids of each.
         sources: sources of each.
         borders: rows of the supply at which its parts begin, and the number of rows.
     """
+    rows, firsts, lengths = pieces.T
     ends = np.cumsum(lengths)
     starts = ends - lengths
     shard = starts // SHARD_TOKENS
@@ -112,6 +129,7 @@ def lay_out(
             pa.array(lengths.astype(np.int32)),
             ids.cast(pa.string()),
             sources.cast(pa.string()),
+            pa.array(firsts.astype(np.int32)),
         ],
         schema=ORDER_SCHEMA,
     )
@@ -120,7 +138,8 @@ def lay_out(
     places: list[pa.Table] = []
     for part, (begin, end) in enumerate(pairwise(cuts)):
         chosen = by_row[begin:end]
-        columns = [rows[chosen] - borders[part], shard[chosen].astype(np.int32), inside[chosen]]
+        taken = [one[chosen].astype(np.int32) for one in (firsts, lengths)]
+        columns = [rows[chosen] - borders[part], shard[chosen].astype(np.int32), inside[chosen], *taken]
         places.append(pa.table([pa.array(column) for column in columns], schema=PLACES_SCHEMA))
     return Laid(stage, order, places, count)
 
@@ -136,8 +155,29 @@ class ReadPlaced:
         listing = read_table(tokens, ["tokens"])
         for start in range(0, wanted.num_rows, 4096):
             some = wanted.slice(start, 4096)
-            taken = listing["tokens"].take(some["row"])
-            yield pa.table([some["shard"], some["start"], taken], schema=PLACED_SCHEMA)
+            lists = pa.concat_arrays(listing["tokens"].take(some["row"]).chunks)
+            taken, ended = parts_of(lists, *(some[name].to_numpy().astype(np.int64) for name in ("first", "length")))
+            yield pa.table([some["shard"], some["start"], taken, ended], schema=PLACED_SCHEMA)
+
+
+def parts_of(
+    lists: pa.LargeListArray, first: NDArray[np.int64], length: NDArray[np.int64]
+) -> tuple[pa.LargeListArray, pa.BooleanArray]:
+    """Return what is taken of each document, its end mark left out, and whether that is one of the `length` tokens.
+
+    Lists are handed on as they are where all are taken whole.
+    """
+    offsets = lists.offsets.to_numpy()
+    sizes = np.diff(offsets)
+    ended = first + length == sizes + 1
+    counts = length - ended
+    if not np.array_equal(counts, sizes):
+        values = lists.values.to_numpy()
+        ends = np.cumsum(counts)
+        places = np.arange(int(ends[-1])) + np.repeat(offsets[:-1] + first - (ends - counts), counts)
+        kind = PLACED_SCHEMA.field("tokens").type
+        lists = pa.LargeListArray.from_arrays(pa.array(np.append(0, ends)), pa.array(values[places]), kind)
+    return lists, pa.array(ended)
 
 
 def by_shard(table: pa.Table, partitions: int) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import tokenizer
-from pipelines.document import id_bits
 from pipelines.engines.plan import Output, Plan, Tables
 from pipelines.ledger import FAILED, KEPT, Account, verdicts
-from pipelines.mixture import shuffled
 from pipelines.recipe import TokenizerUse
+from pipelines.steps import token_sample
 from pipelines.steps.step import (
     LEDGER_OUTPUT,
     Body,
@@ -28,7 +27,8 @@ from pipelines.steps.step import (
     Steps,
     partition_shards,
 )
-from pipelines.storage import FileEntry, at, read_bytes, read_table, sha256, write_bytes
+from pipelines.steps.token_sample import Sample
+from pipelines.storage import FileEntry, at, read_bytes, sha256, write_bytes
 from pipelines.storage import size as size_of
 from pipelines.token_encoder import Encoder
 
@@ -41,32 +41,6 @@ TOKENS_SCHEMA = pa.schema(
     ]
 )
 """A document's tokens without its end mark; `count` is with it."""
-
-
-def sample(parts: list[Path], weights: Mapping[str, float], size: int, seed: int) -> Iterator[str]:
-    """Yield texts for the tokenizer: `size` bytes in all, each source its share, chosen and ordered by seeded id."""
-    about: list[pa.Table] = []
-    for number, path in enumerate(parts):
-        table = read_table(path, ["id", "source", "text"])
-        lengths = pc.binary_length(table["text"])
-        columns = {"id": table["id"], "source": table["source"], "bytes": lengths}
-        rows = np.arange(table.num_rows)
-        about.append(pa.table({**columns, "part": np.full(len(rows), number), "row": rows}))
-    listing = pa.concat_tables(about)
-    key = shuffled(id_bits(listing["id"]), seed, "tokenizer")
-    names = np.asarray(listing["source"].to_pylist(), dtype=object)
-    lengths = listing["bytes"].to_numpy()
-    chosen = np.zeros(len(key), bool)
-    for name, weight in weights.items():
-        rows = np.flatnonzero(names == name)
-        rows = rows[np.argsort(key[rows], kind="stable")]
-        before = np.cumsum(lengths[rows]) - lengths[rows]
-        chosen[rows[before < size * weight]] = True
-    part, row = listing["part"].to_numpy(), listing["row"].to_numpy()
-    for number, path in enumerate(parts):
-        rows = np.sort(row[chosen & (part == number)])
-        if len(rows):
-            yield from read_table(path, ["text"])["text"].take(pa.array(rows)).to_pylist()
 
 
 def train(
@@ -82,7 +56,8 @@ def train(
         if settings.file is not None:
             state = read_bytes(settings.file.path)
         else:
-            texts = list(sample(documents.parts("documents"), weights, settings.sample_bytes, seed))
+            asked = Sample(weights, settings.sample_bytes, seed)
+            texts = list(token_sample.texts(steps, folder, documents.parts("documents"), asked))
             if not texts:
                 raise RunFailed(
                     "step 06-tokenizer: no document is left to train the tokenizer on; "
@@ -101,7 +76,7 @@ def train(
             "bytes": sum(len(t.encode()) for t in texts),
         }
         entry = FileEntry(path="tokenizer/tokenizer.json", rows=0, bytes=size_of(path) or 0, sha256=sha256(path))
-        return Body(Account(), {"tokenizer": [entry]}, facts)
+        return Body(Account(), {"tokenizer": [entry]}, facts, token_sample.SCRAP)
 
     parameters: dict[str, Any] = {"eos": settings.eos}
     if settings.file is not None:
@@ -111,7 +86,12 @@ def train(
         parameters |= {"weights": dict(weights), "seed": seed}
     return steps.perform(
         "06-tokenizer",
-        code=("pipelines.tokenizer", "pipelines.steps.tokenize", "pipelines.mixture.supply"),
+        code=(
+            "pipelines.tokenizer",
+            "pipelines.steps.token_sample",
+            "pipelines.steps.tokenize",
+            "pipelines.mixture.supply",
+        ),
         parameters=parameters,
         inputs=[documents.digest] if settings.file is None else [],
         body=body,

@@ -43,6 +43,7 @@ from pipelines.storage.parquet import read_batches as read_batches
 from pipelines.storage.parquet import read_schema as read_schema
 from pipelines.storage.parquet import read_table as read_table
 from pipelines.storage.parquet import regrouped as regrouped
+from pipelines.storage.parquet import row_count as row_count
 from pipelines.storage.parquet import rows_where as rows_where
 from pipelines.storage.parquet import write_parquet as write_parquet
 from pipelines.storage.parquet import write_part as write_part
@@ -50,4 +51,5 @@ from pipelines.storage.place import at as at
 from pipelines.storage.place import is_remote as is_remote
 from pipelines.storage.place import shown as shown
 from pipelines.storage.space import clear_scratch as clear_scratch
+from pipelines.storage.space import passing_folder as passing_folder
 from pipelines.storage.space import scratch as scratch

@@ -104,6 +104,13 @@ def read_schema(path: Path) -> pa.Schema:
     return pq.read_schema(_opened(path))
 
 
+def row_count(path: Path) -> int:
+    """Return how many rows a Parquet file has; of a file on a store only its end is read."""
+    if not is_remote(path):
+        return pq.read_metadata(path).num_rows
+    return pq.ParquetFile(_opened(path)).metadata.num_rows
+
+
 def rows_where(
     paths: Sequence[Path], wanted: Any, columns: Sequence[str] | None = None, batch_rows: int = 65_536
 ) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 # What DESIGN allows the trainer, and what these bring: everything else is hidden from it.
@@ -62,23 +64,46 @@ def pomona(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_wrong_requests_end_with_2_and_failures_with_1(tmp_path: Path) -> None:
-    assert pomona("build", "recipes/nothing.yaml").returncode == 2
-    assert pomona("build", "recipes/sample.yaml", "--engine", "spark").returncode == 2
-    assert pomona("build", "recipes/sample.yaml", "--crawl", str(tmp_path / "none")).returncode == 2
-    assert pomona("train", "recipes/sample.yaml", "--set", "train.stages.core.steps=0").returncode == 2
-    empty = pomona("report", str(tmp_path))
-    assert empty.returncode == 1
-    assert "no finished run here" in empty.stderr
-    unfinished = pomona("build", "recipes/sample.yaml", "--crawl", str(tmp_path), "--out", str(tmp_path / "run"))
-    assert unfinished.returncode == 1
-    assert "no finished crawl here" in unfinished.stderr.replace("\n", " ")
-    for done in (empty, unfinished):
-        assert "Traceback" not in done.stderr
+def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run a command in this process, where everything is imported already; return its exit code."""
+    from pipelines.cli import main
+
+    with monkeypatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", ["pomona", *arguments])
+        with pytest.raises(SystemExit) as ending:
+            main()
+    return int(ending.value.code or 0)
 
 
-def test_doctor_says_what_is_here() -> None:
-    found = json.loads(pomona("doctor", "--json").stdout)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "recipes/nothing.yaml"),
+        ("build", "recipes/sample.yaml", "--engine", "spark"),
+        ("build", "recipes/sample.yaml", "--crawl", "none"),
+        ("train", "recipes/sample.yaml", "--set", "train.stages.core.steps=0"),
+    ],
+)
+def test_wrong_requests_end_with_2(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    assert ended(monkeypatch, *arguments) == 2
+
+
+def test_failures_end_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, "report", str(tmp_path)) == 1
+    assert "no finished run here" in capsys.readouterr().err
+    arguments = ("build", "recipes/sample.yaml", "--crawl", str(tmp_path), "--out", str(tmp_path / "run"))
+    assert ended(monkeypatch, *arguments) == 1
+    assert "no finished crawl here" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.cli import app
+
+    app(["doctor", "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
     assert found["device"]
     assert found["pyarrow"][0].isdigit()
 

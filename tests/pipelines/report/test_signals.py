@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.report import samples, scale, signals
+from pipelines.report import samples, scale, signals, tally
 from pipelines.report.folder import RunFolder
 from tests.pipelines.report.sample_run import RULES, shared
 
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(run: Path) -> signals.Signals:
-    return signals.read(RunFolder.open(run))
+    return tally.gather(RunFolder.open(run)).signals
 
 
 def _rows(run: Path, step: str, output: str) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ def test_tags_among_a_dropped_records_rules_drop_nothing(run: Path, found: signa
         effects = (effect for signal in read.numbers for effect in signal.effects)
         return [(effect.rule.name, effect.dropped, effect.alone, effect.outside) for effect in effects]
 
-    assert sums(signals.read(RunFolder.open(copy))) == sums(found)
+    assert sums(tally.gather(RunFolder.open(copy)).signals) == sums(found)
 
 
 @pytest.mark.parametrize("name", [rule["name"] for rule in RULES if rule.get("action", "drop") == "drop"])
