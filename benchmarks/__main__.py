@@ -19,6 +19,7 @@ ENTRIES = {
     "dedup_parts": "speed and growth of what finds repeated lines, passages, n-grams, files",
     "pii": "personal data found beside Presidio and datatrove, and megabytes a second (POMONA_DATA)",
     "safety": "what the safety classifiers find and what they flag of clean pages (POMONA_DATA)",
+    "gpu": "training, proxies and the encoder on a GPU, where torch sees one",
     "extraction": "main text beside trafilatura and resiliparse, on pages whose main text is known (POMONA_DATA)",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -31,10 +32,14 @@ def main() -> int:
 
 
 def built(recipe_file: Path, out: Path, store: Path | None, engine_name: str, workers: int) -> dict[str, Any]:
-    """Build, and say seconds of the start-up, of everything after it, and seconds and peak memory by step."""
+    """Build, and say seconds of the start-up, of everything after it, and seconds and peak memory by step.
+
+    `listing` is what went by before the first step began: the input was found and hashed.
+    """
     from pipelines import recipe
     from pipelines import run as runs
     from pipelines.engines.settings import Settings, opened
+    from pipelines.report.tally import STEP as REPORT
     from pipelines.storage import MANIFEST, read_json
 
     loaded = recipe.load(recipe_file)
@@ -46,14 +51,20 @@ def built(recipe_file: Path, out: Path, store: Path | None, engine_name: str, wo
             ready = time.perf_counter()
             meter.label = REST
 
+            begins: list[tuple[str, float]] = []
+
             def begun(name: str) -> None:
                 meter.label = name
+                begins.append((name, time.perf_counter()))
 
             def told(_: Any) -> None:
                 meter.label = REST
 
             runs.build(loaded, runs.Options(out, store=store, told=told, begun=begun), engine)
             ended = time.perf_counter()
+    listing = begins[0][1] - ready if begins else 0.0
+    begins.append((REST, ended))
+    counted = [after - at for (name, at), (_, after) in itertools.pairwise(begins) if name == REPORT]
     root = store or out / "steps"
     manifests = [read_json(path / MANIFEST) for path in sorted(root.iterdir()) if (path / MANIFEST).exists()]
     described = runs.read(out)
@@ -61,7 +72,9 @@ def built(recipe_file: Path, out: Path, store: Path | None, engine_name: str, wo
     return {
         "startup": ready - started,
         "seconds": ended - ready,
-        "steps": {one["step"]: one["seconds"] for one in manifests if one["step"] not in reused},
+        "listing": listing,
+        "steps": {one["step"]: one["seconds"] for one in manifests if one["step"] not in reused}
+        | {REPORT: round(sum(counted), 3)},  # the engine's as well, and leaves no folder
         "peaks": meter.peaks,
         "accounts": {one["step"]: {"in": one["in"], "kept": one["kept"]} for one in manifests},
         "bytes": {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 
-def fineweb(corpus: Path, out: Path, *, partitions: int = 8) -> Path:
-    """Write the recipe for a corpus; return the file.
+def fineweb(corpus: Path, out: Path, *, partitions: int = 8, extractor: str | None = None) -> Path:
+    """Write the recipe for a corpus; return the file. Without an `extractor` pages are read by the default one.
 
     Rules stand in the order in which datatrove's example applies its filters, so that the first one that fails is the
     one that drops a document there.
@@ -36,6 +36,8 @@ def fineweb(corpus: Path, out: Path, *, partitions: int = 8) -> Path:
         # Few tokens a page, for whatever the filters leave has to be enough.
         "stages": {"web": {"tokens": 10 * about["pages"], "weights": {"pages": 1.0}}},
     }
+    if extractor is not None:
+        recipe["extract"] = {"engine": extractor}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")  # JSON is YAML
     return out

@@ -23,7 +23,22 @@ def pomona_data() -> Path:
     return path
 
 
+LONGEST = (
+    "test_sample.py",
+    "test_faults.py",
+    "engines/test_ray.py",
+    "pipelines/crawl/test_durable.py",
+    "steps/test_parts.py",
+    "engines/test_contract.py",
+    "docker/test_install.py",
+    "pipelines/proxies/test_compare.py",
+)
+"""Files of some minutes each, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the files that take long first, so that at the end no process waits for the other."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks) if item.path in slow else len(ranks) + 1))

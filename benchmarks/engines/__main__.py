@@ -122,13 +122,16 @@ def _cost(cost: Cost) -> dict[str, float]:
     }
 
 
-def engines(corpus: Path, names: tuple[str, ...], workers: int, turns: int, kinds: tuple[str, ...]) -> dict[str, Any]:
+def engines(
+    corpus: Path, names: tuple[str, ...], workers: int, turns: int, kinds: tuple[str, ...], extractor: str | None
+) -> dict[str, Any]:
     """Measure a whole build on each engine, with extraction and without."""
-    recipe = fineweb(corpus, corpus / "recipe.yaml")
+    recipe = fineweb(corpus, corpus / f"recipe{'-' + extractor if extractor else ''}.yaml", extractor=extractor)
     store, _ = extracted(corpus)
     result: dict[str, Any] = {}
     for kind in kinds:
-        saved = Saved(_place(corpus) / f"build-{kind}-{workers}")
+        by = f"-{extractor}" if extractor and kind == "with" else ""
+        saved = Saved(_place(corpus) / f"build-{kind}-{workers}{by}")
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
         for turn in range(turns if kind == "without" else 1):  # with extraction a turn takes long and says little
             for name in names:
@@ -216,6 +219,7 @@ def main() -> int:
     parser.add_argument("--part", choices=("overhead", "engines"), help="only this part")
     parser.add_argument("--engine", action="append", choices=("ray", "beam"), help="only this one beside local")
     parser.add_argument("--only", choices=("with", "without"), help="builds only with, or only without extraction")
+    parser.add_argument("--extractor", help="what reads pages, to make a build longer (default: the recipe's, auto)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     try:
@@ -227,7 +231,7 @@ def main() -> int:
         if asked.part != "overhead":
             names = ("local", *(asked.engine or ("ray", "beam")))
             kinds = (asked.only,) if asked.only else ("with", "without")
-            result["engines"] = engines(corpus, names, asked.workers, asked.turns, kinds)
+            result["engines"] = engines(corpus, names, asked.workers, asked.turns, kinds, asked.extractor)
     except (CorpusError, CommandFailed, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

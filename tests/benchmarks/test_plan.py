@@ -15,6 +15,7 @@ from pipelines.steps.dedup_components import ONE_TASK
 RUN: dict[str, Any] = {
     "seconds": 110.0,
     "startup": 1.0,
+    "listing": 0.4,
     "wall_seconds": 112.0,
     "cpu_seconds": 200.0,
     "peak_bytes": 1 << 30,
@@ -50,6 +51,7 @@ RESULT: dict[str, Any] = {
     "workers": 2,
     "runs": [RUN],
     "driver": {"bytes_an_edge": 64.0, "bytes_a_document": 100.0},
+    "parted": {"partitions": [8, 258], "runs": [RUN, {**RUN, "seconds": 115.0}]},
 }
 
 
@@ -74,7 +76,9 @@ def test_core_hours_are_seconds_times_workers_and_money_follows() -> None:
     assert steps["06-tokenizer"].core_hours == pytest.approx(3.6 / 3600)
     assert plan.dollars == pytest.approx(plan.core_hours * 0.5)
     assert plan.machine_hours == pytest.approx(plan.core_hours / 10)
-    assert plan.driver_hours == pytest.approx((110 - 103.6) / 1000 * 1000 * 2000 / 3600)
+    # 6 s alone, and for 250 more partitions 5 s more.
+    assert plan.driver_hours == pytest.approx((6 + plan.partitions * 5 / 250) / 3600)
+    assert plan.hashing_core_hours == pytest.approx(0.4 * 2 / 3600 * 2000)
     assert plan.hours == pytest.approx(plan.core_hours / 100 + plan.driver_hours)
 
 
@@ -92,12 +96,15 @@ def test_shuffles_are_counted_where_they_are() -> None:
     assert step.shuffle_bytes < buckets + 50 * 20_400 + 5_000
 
 
-def test_the_largest_run_counts_and_others_show_what_is_alone() -> None:
+def test_the_largest_run_counts_and_the_longest_time_alone() -> None:
     small = copy.deepcopy(RUN)
-    small["sizes"]["pages"], small["seconds"] = 100, 105.4  # 1.8 s alone, and 6.4 s with 900 more pages
+    small["sizes"] |= {"pages": 100, "warc_bytes": 1_000_000}
+    small["seconds"], small["listing"] = 112.4, 0.1  # 8.7 s alone
     plan = planned({**RESULT, "runs": [RUN, small]}, Asked(tokens=500_000))
     assert plan.pages == 1000
-    assert plan.driver_hours == pytest.approx(4.6 / 900 * 1000 / 3600)
+    assert plan.partitions == 1
+    assert plan.driver_hours == pytest.approx((8.7 + 5 / 250) / 3600)
+    assert plan.hashing_core_hours == pytest.approx(0.3 / 9 * 10 * 2 / 3600, rel=1e-3)
 
 
 def test_a_run_without_tokens_cannot_be_scaled() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pipelines import run as runs
 from pipelines.cli import app
-from pipelines.diff import page
+from pipelines.diff import ends, page
 from pipelines.diff.diff import Difference, diff, fields
 from pipelines.engines.local import LocalEngine
 from pipelines.recipe import load
@@ -105,6 +105,26 @@ def test_a_run_is_equal_to_itself(pair: tuple[Path, Path]) -> None:
     same = diff(pair[0], pair[0])
     assert same.equal
     assert [*same.recipe, *same.steps, *same.moved, *same.samples] == []
+
+
+def test_finer_ranges_than_parts_give_the_same_answer(
+    found: Difference, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in memory is a range of so many rows, however few parts the runs have."""
+    largest: list[int] = []
+    read = ends.Side.ends
+
+    def counted(side: ends.Side, part: int, of: int) -> Any:
+        table = read(side, part, of)
+        largest.append(table.num_rows)
+        return table
+
+    monkeypatch.setattr(ends.Side, "ends", counted)
+    monkeypatch.setattr(ends, "ROWS", 20)
+    fine = diff(*pair)
+    assert fine.as_dict() == found.as_dict()
+    assert len(largest) > 2 * 5
+    assert max(largest) <= 20
 
 
 def test_turned_round_gained_is_lost(found: Difference, pair: tuple[Path, Path]) -> None:
