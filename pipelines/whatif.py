@@ -146,6 +146,10 @@ class _Part:
 
 
 def _parts(folder: RunFolder) -> Iterator[_Part]:
+    if len(folder.curations) > 1:
+        raise RunFolderError(
+            f"{folder.path}: mixed from {' and '.join(folder.mixed_from)}, each judged by its own rules; ask about one"
+        )
     measured, decided, tokenized = (folder.step(idea) for idea in ("measure", "decide", "tokenize"))
     if measured is None or decided is None or not measured.outputs or not decided.outputs:
         raise RunFolderError(

@@ -164,8 +164,7 @@ def _documents(folder: RunFolder, ids: Sequence[str]) -> dict[str, dict[str, Any
 
 
 def _signals(folder: RunFolder, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    step = folder.step("measure")
-    rows = rows_where(step.outputs.get("signals", ()) if step else (), ds.field("id").isin(ids))
+    rows = rows_where(folder.signals, ds.field("id").isin(ids))
     return {
         row["id"]: {
             name: _number(value) if isinstance(value, float) else value for name, value in row.items() if "." in name

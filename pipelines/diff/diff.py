@@ -157,15 +157,18 @@ def _named(value: Any) -> Any:
 
 
 def _steps(before: RunFolder, after: RunFolder) -> list[StepChange]:
-    held = [{step.name: step for step in folder.steps} for folder in (before, after)]
+    """Compare steps by name; of a run that was mixed from several, each has its steps of that name added together."""
     found: list[StepChange] = []
-    for name in sorted({*held[0], *held[1]}):
-        steps = [side.get(name) for side in held]
+    for name in sorted({step.name for folder in (before, after) for step in folder.steps}):
+        sides = [[step for step in folder.steps if step.name == name] for folder in (before, after)]
         reasons: dict[str, list[int]] = {}
-        for at, step in enumerate(steps):
-            for reason, count in ({**step.dropped, **step.failed} if step else {}).items():
-                reasons.setdefault(reason, [0, 0])[at] = count
-        received, kept = (tuple(getattr(step, what) if step else 0 for step in steps) for what in ("received", "kept"))
+        for at, steps in enumerate(sides):
+            for step in steps:
+                for reason, count in (*step.dropped.items(), *step.failed.items()):
+                    reasons.setdefault(reason, [0, 0])[at] += count
+        received, kept = (
+            [sum(getattr(step, what) for step in side) for side in sides] for what in ("received", "kept")
+        )
         pairs = {reason: (counts[0], counts[1]) for reason, counts in sorted(reasons.items())}
         change = StepChange(name, (received[0], received[1]), (kept[0], kept[1]), pairs)
         if not change.same:

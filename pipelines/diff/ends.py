@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,38 +112,43 @@ class Side:
     def _about(self, ids: pa.Array[Any], part: int, of: int) -> dict[str, Any]:
         """Look tokens, language and kind up where the record came so far."""
         found: dict[str, Any] = {}
-        tokenized = self.folder.step("tokenize")
-        tokens = tokenized.outputs.get("tokens", ()) if tokenized else ()
-        files = [tokens[number] for number in self.parts(part, of) if number < len(tokens)]
-        counts = self._table(files, ["id", "count"], part, of)
+        tokens = [step.outputs["tokens"] for step in self.folder.steps if "tokens" in step.outputs][-1:]
+        counts = self._table(self._of_range(tokens[0] if tokens else (), part, of), ["id", "count"], part, of)
         at = None if counts is None else pc.index_in(ids, value_set=counts["id"].combine_chunks())
         found["tokens"] = pa.nulls(len(ids), pa.int64()) if counts is None else counts["count"].take(at)
-        told = self._table(self._documents(part, of), ["id", "language", "kind"], part, of)
+        told = self._table(
+            self._of_range(self.folder.documents_until("measure"), part, of), ["id", "language", "kind"], part, of
+        )
         where = None if told is None else pc.index_in(ids, value_set=told["id"].combine_chunks())
         for name in ("language", "kind"):
             found[name] = pa.nulls(len(ids), pa.string()) if told is None else told[name].take(where)
         found["language"] = pc.coalesce(found["language"], self._language(ids, part, of))
         return found
 
-    def _documents(self, part: int, of: int) -> list[Path]:
-        """Files of the documents as they were extracted, of a range: they know every record's kind."""
-        wanted = {f"part-{number:05d}.parquet" for number in self.parts(part, of)}
-        return [path for path in self.folder.documents_until("measure") if path.name in wanted]
+    def _of_range(self, files: Sequence[Path], part: int, of: int) -> list[tuple[Path, bool]]:
+        """Files that may hold ids of a range, and whether they are the range: not of a run with other partitions."""
+        names = [f"part-{number:05d}.parquet" for number in range(self.partitions)]
+        wanted = {names[number] for number in self.parts(part, of)}
+        by_step: dict[Path, list[Path]] = {}
+        for path in files:
+            by_step.setdefault(path.parent, []).append(path)
+        found: list[tuple[Path, bool]] = []
+        for held in by_step.values():
+            alike = {path.name for path in held} == set(names)
+            found += [(path, alike and of == self.partitions) for path in held if not alike or path.name in wanted]
+        return found
 
     def _language(self, ids: pa.Array[Any], part: int, of: int) -> Any:
-        measured = self.folder.step("measure")
-        wanted = {f"part-{number:05d}.parquet" for number in self.parts(part, of)}
-        files = [path for path in (measured.outputs.get("signals", ()) if measured else ()) if path.name in wanted]
-        told = self._table(files, ["id", "language.language"], part, of)
+        told = self._table(self._of_range(self.folder.signals, part, of), ["id", "language.language"], part, of)
         if told is None:
             return pa.nulls(len(ids), pa.string())
         return told["language.language"].cast(pa.string()).take(pc.index_in(ids, value_set=told["id"].combine_chunks()))
 
-    def _table(self, files: list[Path], columns: list[str], part: int, of: int) -> pa.Table | None:
+    def _table(self, files: list[tuple[Path, bool]], columns: list[str], part: int, of: int) -> pa.Table | None:
         """Read columns of the rows of a range; None where there are no files."""
         tables = [
-            table if of == self.partitions else within(table, part, of)
-            for path in files
+            table if whole else within(table, part, of)
+            for path, whole in files
             for table in read_batches(path, 65_536, columns)
         ]
         return pa.concat_tables(tables).combine_chunks() if tables else None

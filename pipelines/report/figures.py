@@ -13,6 +13,11 @@ def count(number: float) -> str:
     return f"{round(number):,}".replace(",", "\u202f")
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: 1 record, 1 234 records."""
+    return f"{count(number)} {thing}" if number == 1 else f"{count(number)} {thing}s"
+
+
 def short(number: float) -> str:
     """Write a number in three figures with k, M, G or T: 1.34 M."""
     size = abs(number)

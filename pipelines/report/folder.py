@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -158,21 +159,45 @@ class RunFolder:
         everywhere = (self.facts["recipe"].get("filters") or {}).get("redact") or ()
         return tuple(dict.fromkeys((*everywhere, *by_rule)))
 
+    @property
+    def curations(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps of each run whose documents are here, in order: one, unless the run was mixed from several.
+
+        A run's sources come first, so that a step of a source after one of all sources begins the next. The last has
+        the steps that put the runs together as well.
+        """
+        found: list[list[Step]] = [[]]
+        for before, step in zip((None, *self.steps), self.steps, strict=False):
+            if before is not None and not before.source and step.source:
+                found.append([])
+            found[-1].append(step)
+        return tuple(map(tuple, found))
+
+    @property
+    def judged(self) -> RunFolder:
+        """The first of the runs that this one was mixed from, the only one whose rules are in the recipe; or itself."""
+        return dataclasses.replace(self, steps=self.curations[0])
+
+    @property
+    def mixed_from(self) -> tuple[str, ...]:
+        """The runs that this one was mixed from, as they were named then; none where it was built."""
+        return tuple(str(one["run"]) for one in self.facts.get("mixed_from") or ())
+
+    @property
+    def signals(self) -> tuple[Path, ...]:
+        """Files of measured signals, of all runs whose documents are here; their columns may differ between runs."""
+        measured = [step for step in self.steps if step.idea == "measure"]
+        return tuple(path for step in measured for path in step.outputs.get("signals", ()))
+
     def documents_until(self, idea: str | None = None) -> tuple[Path, ...]:
         """Files of the latest documents at or before the step of this idea (of the whole run for None).
 
-        Where no single step holds them all, those of every source's extraction.
+        Where no single step holds them all, those of every source's extraction; of a run mixed from several, those of
+        each, so that a record that two of them read is in two files.
         """
-        held: tuple[Path, ...] = ()
-        for step in self.steps:
-            files = step.outputs.get("documents", ())
-            if step.source:
-                held += files
-            elif files:
-                held = files
-            if step.idea == idea and not step.source:
-                break
-        return held
+        if idea is None:
+            return _latest(self.steps, None)
+        return tuple(path for steps in self.curations for path in _latest(steps, idea))
 
     def documents_of(self, ids: Iterable[str], idea: str | None = None) -> tuple[Path, ...]:
         """Files among `documents_until(idea)` that may hold records of these ids; all where parts do not tell."""
@@ -204,6 +229,19 @@ class RunFolder:
         """Parquet shards of a stage's mixture, in the manifest's order."""
         folder = self.path / "mixture" / stage
         return tuple(folder / shard["path"] for shard in self.stage_manifest(stage)["shards"])
+
+
+def _latest(steps: Sequence[Step], idea: str | None) -> tuple[Path, ...]:
+    held: tuple[Path, ...] = ()
+    for step in steps:
+        files = step.outputs.get("documents", ())
+        if step.source:
+            held += files
+        elif files:
+            held = files
+        if step.idea == idea and not step.source:
+            break
+    return held
 
 
 def _step(run: Path, told: Mapping[str, Any]) -> Step:

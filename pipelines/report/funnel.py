@@ -102,13 +102,8 @@ class Funnel:
 
     levels: tuple[Level, ...]
     sources: tuple[str, ...]
-
-    @property
-    def first(self) -> int:
-        """Records at the start: each source counted where it enters."""
-        crawled = {step.source: step.received for level in self.levels if level.idea == "crawl" for step in level.steps}
-        read = {step.source: step.received for level in self.levels if level.idea == "extract" for step in level.steps}
-        return sum((read | crawled).values())
+    first: int
+    """Records at the start: each source of each run counted where it enters."""
 
     @property
     def curated(self) -> int:
@@ -125,7 +120,15 @@ def read(run: RunFolder, verdicts: Verdicts) -> Funnel:
     sources += sorted({source for _, source, _, _ in verdicts.counts} - set(sources))
     # A take-down is no level: it takes from what had come to the end, and the part on consent tells of it.
     ideas = dict.fromkeys(step.idea for step in run.steps if step.received and step.idea != "takedown")
-    return Funnel(tuple(_level(run, verdicts, idea, sources) for idea in ideas), tuple(sources))
+    levels = tuple(_level(run, verdicts, idea, sources) for idea in ideas)
+    return Funnel(levels, tuple(sources), sum(map(_entered, run.curations)))
+
+
+def _entered(steps: tuple[Step, ...]) -> int:
+    """Count the records at the start of one run: what is crawled enters there, and is read from the crawl again."""
+    crawled = {step.source: step.received for step in steps if step.idea == "crawl"}
+    read = {step.source: step.received for step in steps if step.idea == "extract"}
+    return sum((read | crawled).values())
 
 
 def _level(run: RunFolder, verdicts: Verdicts, idea: str, sources: list[str]) -> Level:

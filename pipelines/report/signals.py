@@ -163,7 +163,7 @@ class Signals:
 
 def opened(run: RunFolder) -> Signals:
     """Lay the axes of a run's signals by a sample of bounded size, and hang the rules on them; nothing is counted."""
-    step = run.step("measure")
+    step = run.judged.step("measure")
     files = step.outputs.get("signals", ()) if step else ()
     if not files:
         return Signals()

@@ -195,8 +195,8 @@ def _plan(parts: Sequence[Part], empty: bytes, tags: frozenset[str]) -> Plan:
 
 def _parts(run: RunFolder, copies: Sequence[Path]) -> list[Part]:
     """Divide a run's files among tasks: what joins by id goes together, the rest by its place in the order of files."""
-    measured, decided = run.step("measure"), run.step("decide")
-    documents = _by_name(run.documents_until("measure"))
+    measured, decided = run.judged.step("measure"), run.judged.step("decide")
+    documents = _by_name(run.judged.documents_until("measure"))
     ledgers = _by_name(decided.outputs.get("ledger", ()) if decided else ())
     measures = list(measured.outputs.get("signals", ()) if measured else ())
     remaining = list(_by_name(run.documents_until()).values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report.figures import count, short, visible
+from pipelines.report.figures import count, counted, short, visible
 from pipelines.runs.amounts import bytes_text, seconds_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ STEPS = 12
 def render(found: Takedown, console: Console) -> None:
     """Print what was done, what it cost the mixtures, which checkpoints saw it, and what is left."""
     done = "would be taken down" if found.dry_run else "taken down"
-    console.print(Text(f"{count(len(found.records))} records {done} in {found.run}", style="bold"))
+    console.print(Text(f"{counted(len(found.records), 'record')} {done} in {found.run}", style="bold"))
     for one in found.records[:SHOWN]:
         console.print(Text(f"  {one.id}  {visible(one.uri)}  ({visible(one.by)})"), soft_wrap=True)
     if len(found.records) > SHOWN:
@@ -41,9 +41,9 @@ def render(found: Takedown, console: Console) -> None:
         console.print(table)
     for one in found.archives:
         done = "would be struck from" if found.dry_run else "struck from"
-        console.print(Text(f"{count(one.records)} answers {done} {one.path}"), soft_wrap=True)
+        console.print(Text(f"{counted(one.records, 'answer')} {done} {one.path}"), soft_wrap=True)
     if found.files:
-        console.print(f"{count(found.files)} files written again, {bytes_text(found.bytes)}")
+        console.print(f"{counted(found.files, 'file')} written again, {bytes_text(found.bytes)}")
     for one in found.exposures:
         _exposure(one, console)
     for text in found.notes:
@@ -58,13 +58,13 @@ def _exposure(found: Exposure, console: Console) -> None:
     console.print(Text(f"checkpoints in {found.folder}", style="bold"), soft_wrap=True)
     for stage, steps in found.steps.items():
         told = ", ".join(map(str, steps[:STEPS])) + (" …" if len(steps) > STEPS else "")
-        console.print(Text(f"  {stage}: in {count(len(steps))} steps" + (f" ({told})" if steps else "")))
+        console.print(Text(f"  {stage}: in {counted(len(steps), 'step')}" + (f" ({told})" if steps else "")))
     for one in found.checkpoints:
         seen = "clean" if one.clean else f"saw {count(len(one.seen))} of them, first in {one.first}"
         console.print(Text(f"  {one.path}  {seen}", style="green" if one.clean else "red"), soft_wrap=True)
     if found.replay is not None:
         again = found.replay
-        told = [f"{count(again.steps)} steps", f"{count(again.tokens)} tokens"]
+        told = [counted(again.steps, "step"), counted(again.tokens, "token")]
         told += [] if again.seconds is None else [seconds_text(again.seconds)]
         told += [] if again.flops is None else [f"{short(again.flops)}FLOP"]
         told += [] if again.money is None else [f"{again.money:,.2f} in money"]

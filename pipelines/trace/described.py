@@ -42,9 +42,8 @@ def describe(folder: RunFolder | None, stage: str, ids: Iterable[str]) -> dict[s
     wanted = ds.field("id").isin(pa.array(sorted(set(ids)), pa.string()))
     files = list(folder.stage_files(stage)) if stage in folder.stages else []
     rows = {row["id"]: row for batch in rows_where(files, wanted, COLUMNS) for row in batch.to_pylist()}
-    measured = folder.step("measure")
     signals: dict[str, dict[str, float]] = {}
-    for batch in rows_where(list(measured.outputs.get("signals", ()) if measured else ()), wanted):
+    for batch in rows_where(list(folder.signals), wanted):
         for row in batch.to_pylist():
             numbers = {
                 name: float(value)

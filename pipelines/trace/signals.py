@@ -41,24 +41,24 @@ class Documents:
 
 
 def names(folder: RunFolder) -> list[str]:
-    """Signals that are numbers, of documents."""
-    step = folder.step("measure")
-    files = step.outputs.get("signals", ()) if step else ()
-    if not files:
-        return []
-    return [
-        one.name
-        for one in read_schema(files[0])
-        if "." in one.name and (pa.types.is_floating(one.type) or pa.types.is_integer(one.type))
+    """Signals that are numbers, of documents; of runs mixed together those that were measured in each."""
+    found = [
+        [
+            one.name
+            for one in read_schema(files[0])
+            if "." in one.name and (pa.types.is_floating(one.type) or pa.types.is_integer(one.type))
+        ]
+        for step in folder.steps
+        if step.idea == "measure" and (files := step.outputs.get("signals", ()))
     ]
+    return [name for name in found[0] if all(name in other for other in found)] if found else []
 
 
 def parts(
     folder: RunFolder, documents: Documents, columns: Sequence[str]
 ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
     """Stream the signals of the stage's documents: their rows in `documents`, and the columns."""
-    step = folder.step("measure")
-    for path in step.outputs.get("signals", ()) if step else ():
+    for path in folder.signals:
         table = read_table(path, ["id", *columns])
         at = pc.index_in(table["id"], value_set=documents.ids)
         known = pc.is_valid(at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -218,18 +217,8 @@ def test_repetition_is_told_where_it_happens(place: Path) -> None:
     assert share(told["repetition_cost"]["other"], 1) in page[page.index('id="stages"') :]
 
 
-def another(out: str = "second", **changes: Any) -> None:
-    """A second run, of other pages of the same site and one that the first has too."""
-    shutil.copytree("web", "web-before")
-    shutil.rmtree("web")
-    tiny.archive(Path("web") / "pages.warc.gz", [*tiny.MORE, tiny.WEB[0]])
-    tiny.build(out, **changes)
-    shutil.rmtree("web")
-    Path("web-before").rename("web")
-
-
 def test_several_runs_are_mixed_with_the_tokenizer_of_one_and_each_record_counts_once(place: Path) -> None:
-    another()
+    tiny.another()
     both = {"weights": {"web": 0.5, "other": 0.5}, "tokens": 20_000}
     with pytest.raises(RecipeError, match=r"second: tokenizer \w{12} of 600 tokens, run has \w{12} of 600"):
         mix("run", "second", core=both)
@@ -258,8 +247,8 @@ def test_several_runs_are_mixed_with_the_tokenizer_of_one_and_each_record_counts
 
 def test_a_run_in_other_partitions_gives_the_same_mixture(place: Path) -> None:
     """Beside the same run in as many partitions as the first: equal shards, and a ledger of the same rows."""
-    another()
-    another(out="third", partitions=3)
+    tiny.another()
+    tiny.another(out="third", partitions=3)
     both = {"weights": {"web": 0.5, "other": 0.5}, "tokens": 20_000}
     for second, out in (("second", "even"), ("third", "uneven")):
         mix("run", second, core=both, tokenizer=Path("run"), out=out)
@@ -285,7 +274,7 @@ def test_a_run_in_other_partitions_gives_the_same_mixture(place: Path) -> None:
 
 
 def test_a_mixture_of_several_runs_is_mixed_again_by_signals_of_all(place: Path) -> None:
-    another()
+    tiny.another()
     mix("run", "second", core={"weights": {"web": 0.5, "other": 0.5}}, tokenizer=Path("second"))
     mix("mixed", core={"entries": ENTRIES, "tokens": 9_000}, out="again")
     told = manifest("again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import pydoc_data.topics
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,16 @@ def build(out: str | Path = "run", *, engine: LocalEngine | None = None, **chang
     return runs.build(
         recipe(**changes), runs.Options(Path(out) if isinstance(out, str) else out, **options), engine or LocalEngine(1)
     )
+
+
+def another(out: str = "second", **changes: Any) -> None:
+    """A second run, of other pages of the same site and one that the first has too."""
+    shutil.copytree("web", "web-before")
+    shutil.rmtree("web")
+    archive(Path("web") / "pages.warc.gz", [*MORE, WEB[0]])
+    build(out, **changes)
+    shutil.rmtree("web")
+    Path("web-before").rename("web")
 
 
 def lay_out(folder: Path) -> None:
