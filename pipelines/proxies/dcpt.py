@@ -46,9 +46,11 @@ class DcptLaw:
     def predict(self, size: Array | float, tokens: Array | float, share: Array | float) -> Array:
         """Return the loss of models of `size` parameters after `tokens` tokens with `share` of the text in question."""
         n, d, r = (np.asarray(one, np.float64) for one in (size, tokens, share))
+        with np.errstate(divide="ignore"):  # log 0 of a term that is not there
+            of_size = np.exp(np.log(self.A) - self.alpha * np.log(n))  # n**alpha overflows where sizes told little
         return (
             self.E
-            + self.A / n**self.alpha
+            + of_size
             + self.B * np.maximum(r, 0.0) ** self.eta / d**self.beta
             + self.C / (r + self.epsilon) ** self.gamma
         )

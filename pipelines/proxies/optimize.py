@@ -20,6 +20,12 @@ from pipelines.recipe import Recipe, StageMix
 from pipelines.recipe_errors import RecipeError, nearest
 from pipelines.storage import read_json, write_bytes, write_json
 
+TRUSTED = 0.5
+"""Spearman's ρ of a regression below which its proposal is called chance: ours; RegMix's authors report 0.97."""
+
+FAR = 10
+"""Times the parameters of the largest proxy from which on a law's prediction is told to be an extrapolation; ours."""
+
 
 def optimize(
     run: Path, recipe: Recipe, out: Path, engine: Engine, asked: Asked, told: Callable[[str], None] = lambda said: None
@@ -191,6 +197,8 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
             f"best for {facts['at']['parameters']:,.0f} parameters and {facts['at']['tokens']:,.0f} tokens; the law "
             f"was fitted to {', '.join(f'{size:,}' for size in facts['sizes'])} parameters"
         )
+        if (times := facts["at"]["parameters"] / max(facts["sizes"])) > FAR:
+            told.append(f"that is {times:,.0f} times the largest proxy: predicted losses there are an extrapolation")
     twice = [f"{name} {one['cost_with_other_stages']:.1%}" for name, one in facts["repetition"].items()
              if one.get("cost_with_other_stages")]  # fmt: skip
     if twice:
@@ -202,4 +210,9 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
             f"the regression ranks mixtures it has not seen with Spearman's ρ = {facts['rank_correlation']:.3f}, "
             f"mean error {facts['error']:.4f}"
         )
+        if not facts["rank_correlation"] > TRUSTED:
+            told.append(
+                "so these proxies cannot tell mixtures apart, and the weights are hardly more than chance: "
+                "train more of them (--proxies), for longer (--tokens), or larger ones (--model)"
+            )
     return told

@@ -141,6 +141,9 @@ def test_a_law_over_sizes_and_one_of_another_domain(recipe: Path, run: Path, tmp
     assert second["laws_of"] == ["maths"]
     told = "\n".join(sentences(first))
     assert f"best for 1,000,000 parameters and 1,024 tokens; the law was fitted to {first['sizes'][0]:,}, " in told
+    assert ("an extrapolation" in told) == (10 * max(first["sizes"]) < 1e6)
+    far = "\n".join(sentences(first | {"at": {"parameters": 2.7e9, "tokens": 1e10}}))
+    assert f"that is {2.7e9 / max(first['sizes']):,.0f} times the largest proxy" in far
     assert len(second["observed_domain"]["share"]) == 3
     own, other = second["laws"]["domain"], first["laws"]["domain"]
     assert {name for name in own if own[name] != other[name]} <= {"E", "error"}

@@ -155,3 +155,13 @@ def test_too_few_points_are_refused() -> None:
         forecast.fit(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0]))
     with pytest.raises(ValueError, match="3 mixtures"):
         mixing_law.fit(shares(3), np.ones(3))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_law_of_sizes_too_near_to_tell_is_evaluated_far_away_without_overflow() -> None:
+    law = DcptLaw(E=1.0, A=2.4e218, alpha=42.5, B=0.0, eta=0.0, beta=0.0, C=0.3, epsilon=0.02, gamma=0.4)
+    near = float(law.predict(149_728.0, 24_000.0, 0.5))
+    assert near == pytest.approx(1.0 + 2.4e218 / 149_728.0**42.5 + 0.3 / 0.52**0.4)
+    assert float(law.predict(2.7e9, 1e10, 0.5)) == pytest.approx(1.0 + 0.3 / 0.52**0.4)
+    flat = replace(law, A=0.0, alpha=0.0)
+    assert float(flat.predict(1e6, 1e6, 0.5)) == pytest.approx(1.0 + 0.3 / 0.52**0.4)
