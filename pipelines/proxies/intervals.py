@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 RESAMPLES = 2000
+DOCUMENTS = 6
+"""Fewest held-out documents of a verdict: of five, even all on one side are chance once in sixteen (sign test)."""
 
 Losses = NDArray[np.float64]
 """[seeds, documents], nats."""
@@ -50,7 +52,9 @@ class Difference:
 
     @property
     def verdict(self) -> Literal["helps", "hurts", "not shown"]:
-        """`helps` or `hurts` where both intervals leave zero out on the same side, else `not shown`."""
+        """`helps` or `hurts` where both intervals, of DOCUMENTS or more, leave zero out on the same side."""
+        if self.documents < DOCUMENTS:
+            return "not shown"
         signs = {self.over_seeds.sure, self.over_documents.sure}
         return "helps" if signs == {-1} else "hurts" if signs == {1} else "not shown"
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.proxies.compare import sentence
 from pipelines.proxies.intervals import bits_per_byte, bootstrap, compare, t_interval
 
 SIZES = np.full(200, 100)
@@ -83,3 +84,12 @@ def test_intervals_cover_at_their_level() -> None:
 def test_larger_documents_count_as_their_length(scale: int) -> None:
     values, weights = np.array([1.0, 0.0]), np.array([1.0, float(scale)])
     assert bootstrap(values, weights).mean == pytest.approx(1 / (1 + scale))
+
+
+@pytest.mark.parametrize("documents", [1, 5, 6])
+def test_few_documents_show_nothing_however_sure_the_seeds_are(documents: int) -> None:
+    a = np.full((3, documents), 90.0) + np.arange(3)[:, None]
+    found = compare("x", a, a - 9.0 - np.linspace(0, 1, documents), np.full(documents, 50))
+    assert found.over_seeds.sure == found.over_documents.sure == -1
+    assert found.verdict == ("helps" if documents >= 6 else "not shown")
+    assert ("6 are the least to judge by" in sentence(found)) == (documents < 6)
