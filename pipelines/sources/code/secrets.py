@@ -152,7 +152,7 @@ class Redactor:
     def _one(self, text: str, lines: list[tuple[int, str]]) -> Redacted:
         spans: list[tuple[int, int, str]] = []
         if "PrivateKeyDetector" in self.detectors:
-            # Here, since `filters` brings Numba, which a process that only names the sources, as a crawl does, need not load.
+            # Here, since `filters` brings Numba, and a process that only names the sources, as a crawl's, needs none.
             from filters.pii.private_key import private_keys
 
             spans += [(found.start, found.end, "Private Key") for found in private_keys(text)]
