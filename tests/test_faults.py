@@ -128,6 +128,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert set(whom) == {"worker", "driver", "group"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_try_left_of_its_manifest_is_removed(tmp_path: Path) -> None:
     recipe = load(tiny.write(tmp_path, topics=8))
     build(recipe, Options(tmp_path / "run"), LocalEngine(1))

@@ -220,7 +220,7 @@ def test_the_answer_does_not_depend_on_the_order_of_rows(data: st.DataObject) ->
             assert straight[row["parent"]]["cluster"] == row["cluster"]
 
 
-@pytest.mark.parametrize("count", [2_000, 100_000])
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_near_identical_texts_are_compared_with_a_bounded_number_of_others(
     count: int, vocabulary: list[str], table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:

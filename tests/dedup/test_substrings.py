@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ tokens = st.sampled_from(["a", "b", "c", "ein", "größer", "日", "x1"])
 corpora = st.lists(st.lists(tokens, max_size=30), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(corpora, st.integers(2, 9), st.sampled_from([" ", "\n", "  \n\n"]), st.integers(1, 3), st.randoms())
 def test_all_three_agree(documents: list[list[str]], size: int, space: str, parts: int, random: object) -> None:
