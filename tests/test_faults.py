@@ -95,7 +95,7 @@ def check_kept(out: Path, before: dict[Path, tuple[int, int]]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    recipe = tiny.write(tmp_path, topics=60)  # every step and every task of all topics, in three quarters of the time
+    recipe = tiny.write(tmp_path, topics=60)  # as many steps and tasks as of all topics
     chance = random.Random(SEED)
     finish(start(recipe, tmp_path / "first"))  # compiles kernels, where nothing has yet
     began = time.monotonic()
