@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test coverage check bench fuzz clean install
+.PHONY: run test coverage check compiled bench fuzz clean install
 
 run: $(STAMP)
 	$(BIN)/pomona build recipes/sample.yaml
 	$(BIN)/pomona train recipes/sample.yaml
 
-test: check
+test: $(STAMP)
+	$(MAKE) -j 2 check compiled
 	$(BIN)/python -m pytest
 
 coverage: $(STAMP)
@@ -22,6 +23,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
+
+# Kernels are compiled once, beside the checks, and not by every process that the first tests start at the same time.
+compiled: $(STAMP)
+	$(BIN)/python -m tests.compiled
 
 fuzz: $(STAMP)
 	POMONA_FUZZ=100 $(BIN)/python -m pytest tests/fuzz/test_pages.py tests/fuzz/test_files.py -n 0 --timeout 0

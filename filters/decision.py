@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import acero
 
 from filters.expression import asked_columns, fails
 from filters.rule import Rule
+
+if TYPE_CHECKING:
+    from pyarrow import acero
 
 __all__ = ["decide"]
 
@@ -109,6 +111,8 @@ def _evaluated(signals: pa.Table, rules: Sequence[Rule]) -> NDArray[np.bool_]:
         within = np.ones(len(values), np.bool_) if rule.min is None else values >= rule.min  # false for NaN
         failing[number] = ~(within if rule.max is None else within & (values <= rule.max))
     if restricted:
+        from pyarrow import acero  # here: it imports pandas where that is installed, a third of a process's start
+
         needed, asked = _compiled(tuple(rules[number] for number in restricted))
         source = acero.Declaration("table_source", acero.TableSourceNodeOptions(signals.select(list(needed))))
         plan = acero.Declaration.from_sequence([source, acero.Declaration("project", asked)])
@@ -121,6 +125,8 @@ def _evaluated(signals: pa.Table, rules: Sequence[Rule]) -> NDArray[np.bool_]:
 @lru_cache(maxsize=32)
 def _compiled(rules: tuple[Rule, ...]) -> tuple[tuple[str, ...], acero.ProjectNodeOptions]:
     """The columns that rules name, and the rules as one expression each: a recipe asks the same ones of every shard."""
+    from pyarrow import acero
+
     needed = tuple(dict.fromkeys(name for rule in rules for name in (rule.signal, *asked_columns(rule))))
     return needed, acero.ProjectNodeOptions([fails(rule) for rule in rules], [str(k) for k in range(len(rules))])
 

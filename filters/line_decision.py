@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import acero
 
 from filters.batch import ratio, sums
 from filters.expression import applies, asked_columns
@@ -110,6 +109,8 @@ def _asked(rules: Sequence[Rule], about: pa.Table | None) -> list[NDArray[np.boo
         if not columns or about is None:
             found.append(None)
             continue
+        from pyarrow import acero  # here, as in filters.decision
+
         source = acero.Declaration("table_source", acero.TableSourceNodeOptions(about.select(columns)))
         project = acero.Declaration("project", acero.ProjectNodeOptions([applies(rule)], ["asked"]))
         table: Any = acero.Declaration.from_sequence([source, project]).to_table(use_threads=False)

@@ -95,7 +95,7 @@ def check_kept(out: Path, before: dict[Path, tuple[int, int]]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    recipe = tiny.write(tmp_path)
+    recipe = tiny.write(tmp_path, topics=60)  # as many steps and tasks as of all topics
     chance = random.Random(SEED)
     finish(start(recipe, tmp_path / "first"))  # compiles kernels, where nothing has yet
     began = time.monotonic()
@@ -128,6 +128,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert set(whom) == {"worker", "driver", "group"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_try_left_of_its_manifest_is_removed(tmp_path: Path) -> None:
     recipe = load(tiny.write(tmp_path, topics=8))
     build(recipe, Options(tmp_path / "run"), LocalEngine(1))

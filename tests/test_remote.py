@@ -37,17 +37,23 @@ def upload(folder: Path, target: Path) -> None:
         storage.publish(path, target / name)
 
 
-def test_a_store_that_answers_503_to_a_tenth_of_the_calls(tmp_path: Path, s3: Path, faulty: Proxy) -> None:
-    file = tiny.write(tmp_path, topics=24)
-    run.build(recipe.load(file), run.Options(tmp_path / "run"), LocalEngine(1))
-    upload(tmp_path / "warcs", s3 / "input")
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the recipe, its input and its run on this machine."""
+    folder = tmp_path_factory.mktemp("here")
+    run.build(recipe.load(tiny.write(folder, topics=24)), run.Options(folder / "run"), LocalEngine(1))
+    return folder
+
+
+def test_a_store_that_answers_503_to_a_tenth_of_the_calls(here: Path, s3: Path, faulty: Proxy) -> None:
+    upload(here / "warcs", s3 / "input")
     faulty.faults.busy = 0.1
-    remote = recipe.load(file, [f"sources.0.paths=['{s3 / 'input'}']"])
+    remote = recipe.load(here / "tiny.yaml", [f"sources.0.paths=['{s3 / 'input'}']"])
     run.build(remote, run.Options(s3 / "run"), LocalEngine(1))
     faulty.faults.busy = 0.0
     refused = sum(count for (_, status), count in faulty.faults.seen.items() if status == 503)
     assert refused > 20
-    expected, found = tiny.digests(tmp_path / "run"), digests(s3 / "run")
+    expected, found = tiny.digests(here / "run"), digests(s3 / "run")
     assert found.keys() == expected.keys()
     # The manifests name the recipe's digest, which the input's address is part of.
     assert {name for name in expected if found[name] != expected[name]} <= {
@@ -56,11 +62,9 @@ def test_a_store_that_answers_503_to_a_tenth_of_the_calls(tmp_path: Path, s3: Pa
 
 
 @pytest.mark.parametrize("engine", ["local", "ray", "beam"])
-def test_every_engine_writes_to_a_store(tmp_path: Path, s3: Path, engine: str) -> None:
-    file = tiny.write(tmp_path, topics=24)
-    run.build(recipe.load(file), run.Options(tmp_path / "run"), LocalEngine(1))
-    command = [sys.executable, "-m", "pipelines.cli", "build", str(file), "--out", str(s3 / "run")]
+def test_every_engine_writes_to_a_store(here: Path, s3: Path, engine: str) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "build", str(here / "tiny.yaml"), "--out", str(s3 / "run")]
     command += ["--engine", engine, "--workers", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert digests(s3 / "run") == tiny.digests(tmp_path / "run")
+    assert digests(s3 / "run") == tiny.digests(here / "run")

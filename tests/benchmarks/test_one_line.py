@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 _MOST = 20  # bytes for each byte of text: half as much again as was measured
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the highest mark of a process is read from /proc")
 def test_a_long_line_takes_little_memory() -> None:
     """Of a megabyte on, texts share nothing among families, so that eight show what a hundred take."""

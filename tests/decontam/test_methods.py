@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from decontam.folding import folded
 from decontam.method import METHODS
 from decontam.runs import MOST_HITS
 from kernels.strings import text_batch
+from tests.growth import is_linear
 
 TEXT = (
     "Seven lighthouse keepers rowed across the frozen estuary with copper kettles, brass lanterns and eleven barrels "
@@ -101,34 +101,20 @@ def test_gpt3_is_the_method_that_was_called_ngram() -> None:
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_hostile_texts_take_no_quadratic_time(method: str) -> None:
     found = index(method, f"{'buffalo ' * 200} {TEXT}")
-    small, large = "buffalo " * 20_000, "buffalo " * 200_000
-    hits(found, small)
-    start = time.process_time()
-    hits(found, small)
-    first = time.process_time() - start
-    start = time.process_time()
-    hits(found, large)
-    assert time.process_time() - start < 40 * first + 0.5
+    assert is_linear(lambda text: hits(found, text), lambda words: "buffalo " * words, 20_000)
 
 
 def test_identical_documents_take_linear_time() -> None:
     found = index("default")
     column = pa.array([f"A page. {TEXT} The end."] * 20_000)
-    found.scan(column.slice(0, 1000))
-    start = time.process_time()
-    found.scan(column.slice(0, 2000))
-    first = time.process_time() - start
-    start = time.process_time()
     assert found.scan(column).num_rows == 20_000
-    assert time.process_time() - start < 30 * first + 0.5
+    assert is_linear(found.scan, lambda rows: column.slice(0, rows), 2500)
 
 
 @pytest.mark.slow
 def test_a_million_identical_documents() -> None:
     found = index("default")
-    start = time.process_time()
     assert found.scan(pa.array([TEXT] * 1_000_000, pa.large_string())).num_rows == 1_000_000
-    assert time.process_time() - start < 120
 
 
 def test_look_alikes_and_digits_of_other_scripts_are_one() -> None:

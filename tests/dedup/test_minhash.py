@@ -182,6 +182,7 @@ def test_wrong_parameters_are_refused() -> None:
         jaccard(np.zeros((1, 2), np.uint32), np.zeros((2, 2), np.uint32))
 
 
+@pytest.mark.slow
 def test_signatures_are_the_same_in_every_process(pages: list[str]) -> None:
     code = (
         "import pyarrow as pa, hashlib\nfrom pydoc_data.topics import topics\nfrom dedup.minhash import signatures\n"

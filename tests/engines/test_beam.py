@@ -40,7 +40,7 @@ def two() -> Iterator[BeamEngine]:
     engine.close()
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> BeamEngine:
     return request.getfixturevalue("one" if request.param == 1 else "two")
 
@@ -87,6 +87,7 @@ def test_no_shards_and_no_rows_still_give_every_part(tmp_path: Path, engine: Bea
         assert len(digests(tmp_path / name)) == (4 if grouped else len(times))
 
 
+@pytest.mark.slow
 def test_more_rows_than_memory_are_sorted_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spilled: list[Path] = []
     write = sorting.write_ipc
@@ -170,7 +171,8 @@ def emit_dies(table: pa.Table) -> dict[str, pa.Table]:
     return {"rows": table}
 
 
-@pytest.mark.parametrize("grouped", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("grouped", [False, True])
 def test_a_killed_worker_costs_no_more_than_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: bool
 ) -> None:
@@ -206,11 +208,13 @@ def strangers(table: pa.Table) -> pa.Table:
     return table
 
 
+@pytest.mark.slow
 def test_nothing_listens_beyond_this_machine(tmp_path: Path, two: BeamEngine) -> None:
     two.run(words(grouped=False, map=strangers), tmp_path / "out")
     assert two.counts["map"] == ROWS_IN_ALL
 
 
+@pytest.mark.slow
 def test_more_rows_than_a_message_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.engines import beam_workers
 

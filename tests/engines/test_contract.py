@@ -22,7 +22,13 @@ def engines() -> Iterator[Engines]:
     held.close()
 
 
-@pytest.fixture(scope="module", params=[(name, 2) for name in NAMES], ids=lambda one: f"{one[0]}-{one[1]}")
+def sized(name: str, workers: int) -> Any:
+    """An engine to start; only the embedded one, with two workers, starts at once."""
+    at_once = (name, workers) == ("local", 2)
+    return pytest.param((name, workers), id=f"{name}-{workers}", marks=() if at_once else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[sized(name, 2) for name in NAMES])
 def started(request: pytest.FixtureRequest, engines: Engines) -> Engine:
     return engines.get(*request.param)
 
@@ -33,11 +39,7 @@ def engine(started: Engine, engines: Engines) -> Engine:
     return started
 
 
-ALL_SIZES = [
-    pytest.param((name, workers), id=f"{name}-{workers}", marks=() if workers == 2 else pytest.mark.slow)
-    for name in NAMES
-    for workers in (1, 2, 4)
-]
+ALL_SIZES = [sized(name, workers) for name in NAMES for workers in (1, 2, 4)]
 
 
 @pytest.mark.parametrize("started", ALL_SIZES, indirect=True)
@@ -171,6 +173,7 @@ def test_mapped_rows_of_another_schema_are_refused(engine: Engine, tmp_path: Pat
         engine.run(words(grouped=True, map=contract.wrong_map), tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [(name, 2) for name in MOVERS], indirect=True, ids=MOVERS)
 @pytest.mark.parametrize("grouped", [False, True])
 def test_every_transform_saw_every_row(engine: Any, tmp_path: Path, grouped: bool) -> None:

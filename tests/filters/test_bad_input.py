@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import pyarrow as pa
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 import filters
 import filters.signals
+from tests.growth import is_linear
 
 # All that need no file; those that do are tested with one in test_perplexity.py and quality.
 FAMILIES = [name for name in filters.families() if name not in ("mathscore", "perplexity", "quality")]
@@ -107,15 +107,10 @@ def test_a_long_line_takes_time_in_proportion(piece: str) -> None:
 
     heuristics = [name for name in FAMILIES if name not in ("mixed", "pii")]
 
-    def seconds(size: int) -> float:
-        column = pa.array([piece * size], pa.large_string())
-        begun = time.process_time()
-        filters.measure(column, heuristics)
-        return time.process_time() - begun
+    def column(size: int) -> pa.Array:
+        return pa.array([piece * size], pa.large_string())
 
-    seconds(1000)  # what is compiled or loaded at first does not count
-    short = min(seconds(100_000) for _ in range(2))
-    assert seconds(800_000) < 30 * max(short, 0.05)
+    assert is_linear(lambda text: filters.measure(text, heuristics), column, 100_000)
 
 
 texts = st.lists(st.sampled_from([PROSE, *ODD]) | st.text(max_size=60), min_size=1, max_size=6)

@@ -144,6 +144,7 @@ def test_identity_words_alone_never_flag() -> None:
         assert not any(values), (name, [text for text, bad in zip(texts, values, strict=True) if bad])
 
 
+@pytest.mark.slow
 def test_documentation_of_programs_is_not_flagged() -> None:
     # "self" on every line of a class: an earlier model dropped a seventh of such pages as self-harm.
     names = [

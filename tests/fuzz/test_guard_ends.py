@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -45,13 +44,12 @@ def _no_child_is_left() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a limit that ends nothing hangs, on a machine however busy
 @pytest.mark.parametrize("name", SLOW)
 def test_the_limit_ends_what_takes_too_long(name: str) -> None:
     kind, body = SLOW[name]
     assert extract_body(SOUND[kind], kind, None, CHAIN).text.startswith("A ")  # the child has imported its reader
-    began = time.monotonic()
     with pytest.raises(ExtractionError) as caught:
         extract_body(body, kind, None, CHAIN)
     assert caught.value.reason == "too-slow", caught.value
-    assert time.monotonic() - began < 600, "of wall time, on a machine however busy"
     assert extract_body(SOUND[kind], kind, None, CHAIN).text.startswith("A ")

@@ -21,9 +21,10 @@ from pipelines.sources.archive import read_archive
 from pipelines.sources.archive_outcomes import fetched_at
 from pipelines.sources.files import SourceError
 from pipelines.sources.http_message import HttpMessage
-from tests.fuzz.cost import is_linear, measured
+from tests.fuzz.cost import measured
 from tests.fuzz.files import SEEDS, Row, jsonl, parquet, posts, rows, tarred, tex, warc, wiki, zipped
 from tests.fuzz.test_hostile_pages import ARTICLE, PDF, PNG
+from tests.growth import is_linear
 
 
 def _beside(kind: str, folder: Path, hostile: bytes, *, name: str = "", **fields: Any) -> list[Row]:
@@ -91,13 +92,17 @@ def test_a_wrong_length_costs_its_own_record(length: str, packed: bool, tmp_path
 
 def test_lengths_beyond_the_end_take_no_more_than_one_look() -> None:
     wrong = _lengthened(warc()[0], "999999999999")
-    assert is_linear(lambda data: sum(1 for _ in read_archive(io.BytesIO(data), 1 << 24)), lambda n: wrong * n, 400)
+    assert is_linear(
+        lambda data: sum(1 for _ in read_archive(io.BytesIO(data), 1 << 24)), lambda n: wrong * n, 400, times=4
+    )
 
 
 def test_http_headers_take_the_time_of_their_size() -> None:
     head = b"HTTP/1.1 200 OK\r\n"
     for begin, piece in ((b"a: b\r\n", b" c\r\n"), (b"", b"a: b\r\n"), (b"", b"a\r\n")):
-        assert is_linear(HttpMessage.parse, lambda n, begin=begin, piece=piece: head + begin + piece * n, 60_000)
+        assert is_linear(
+            HttpMessage.parse, lambda n, begin=begin, piece=piece: head + begin + piece * n, 60_000, times=4
+        )
     assert HttpMessage.parse(head + b"a: b\r\n c\r\na: d\r\n\r\n").headers == {"a": "b c, d"}
 
 
@@ -105,7 +110,10 @@ def test_record_headers_take_the_time_of_their_size() -> None:
     line = b" " + b"c" * 60_000 + b"\r\n"
     head = b"WARC/1.0\r\nContent-Length: 0\r\nA: b\r\n"
     assert is_linear(
-        lambda data: sum(1 for _ in read_archive(io.BytesIO(data), 1)), lambda n: head + line * n + b"\r\n\r\n", 200
+        lambda data: sum(1 for _ in read_archive(io.BytesIO(data), 1)),
+        lambda n: head + line * n + b"\r\n\r\n",
+        200,
+        times=4,
     )
 
 
@@ -234,7 +242,7 @@ def test_the_head_of_a_dump_takes_the_time_of_its_size(tmp_path: Path) -> None:
     from pipelines.sources.mediawiki import Site
 
     for piece in ('<namespace key="1"', "<mediawiki ", "<base>", '<namespace key="1">'):
-        assert is_linear(lambda head: Site.of(head, False), lambda n, piece=piece: piece * n, 10_000), piece
+        assert is_linear(lambda head: Site.of(head, False), lambda n, piece=piece: piece * n, 10_000, times=4), piece
     assert Site.of('<namespace key="' + "1" * 5000 + '">x</namespace>', False).base == ""
 
 
@@ -319,8 +327,8 @@ def test_files_that_put_in_one_another_take_the_time_of_their_size() -> None:
         roots = {f"r{at}.tex": r"\input{h0}" for at in range(n)}
         return Project({**hub, **roots, "m.tex": r"\documentclass{x}"})
 
-    assert is_linear(lambda project: project.resolved("m.tex", 1 << 24), line, 20_000)
-    assert is_linear(lambda project: project.mains(), web, 1000)
+    assert is_linear(lambda project: project.resolved("m.tex", 1 << 24), line, 20_000, times=4)
+    assert is_linear(lambda project: project.mains(), web, 1000, times=4)
     commented = Project({"m.tex": "a % \\input{b}\n\\input{b} \\% \\input{b}", "b.tex": "B"})
     found = commented.resolved("m.tex", 1000)
     assert found is not None
@@ -380,7 +388,7 @@ def test_bombs_cost_what_the_limits_say(kind: str) -> None:
     """300 MB from 300 KB: a record's limit is held at most a few times."""
     setup = _SETUP.format(kind=kind, bomb=_BOMBS[kind])
     fields = "max_unpacked_bytes=1 << 24" if kind.startswith("code") else ""
-    (count, reasons), memory, _ = measured(
+    (count, reasons), memory = measured(
         setup,
         f"found = rows(make, place, {fields}); result = [len(found) - sound, sorted({{row[2] for row in found}})]",
     )

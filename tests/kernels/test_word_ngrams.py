@@ -116,6 +116,7 @@ def test_a_bucket_is_the_rest_of_a_division(buckets: int) -> None:
         assert bucket_of(np.uint64(value), np.uint64(buckets), 1 / buckets) == value % buckets
 
 
+@pytest.mark.slow
 def test_rows_of_a_hashed_model_are_those_of_its_sums() -> None:
     buckets, longest = 10_007, 3
     weights = np.random.default_rng(2).normal(size=(buckets, 1)).astype(np.float32)

@@ -104,6 +104,7 @@ def test_tokens_are_the_library_s(encoders: dict[str, Encoder], kind: str, texts
     assert ids(encoder, texts) == [expected(encoder, text) for text in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_code_point_is_cut_as_the_library_cuts_it(encoders: dict[str, Encoder], kind: str) -> None:
     """Each between letters, spaces, digits and after an apostrophe; the planes that have characters."""
@@ -220,6 +221,7 @@ def test_the_end_of_documents_is_a_special_token(encoders: dict[str, Encoder]) -
         tokenizer.end_of_text(bare)
 
 
+@pytest.mark.slow
 def test_classes_are_kept_by_the_library_s_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     classes.cache_clear()

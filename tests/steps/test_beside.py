@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pyarrow as pa
 import pyarrow.compute as pc
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.steps.beside import Beside
+from tests.growth import is_linear
 
 ids = st.lists(st.text("0123456789abcdef", min_size=1, max_size=3), max_size=40)
 
@@ -29,15 +28,13 @@ def test_rows_are_those_of_the_whole_table(listed: list[str], batches: list[list
 def test_a_part_takes_time_as_its_size() -> None:
     """Batches of a part twenty times as large: twenty times as many, each as quick as before."""
 
-    def seconds(rows: int) -> float:
-        names = pa.array([f"{number:032x}" for number in range(rows)])
+    def part(rows: int) -> pa.Array:
+        return pa.array([f"{number:032x}" for number in range(rows)])
+
+    def looked_up(names: pa.Array) -> None:
         beside = Beside(pa.table({"id": names}))
-        started = time.process_time()
-        for start in range(0, rows, 500):
+        for start in range(0, len(names), 500):
             found = beside.rows(names.slice(start, 500))
             assert found[0].as_py() == start
-        return time.process_time() - started
 
-    seconds(10_000)
-    small, large = min(seconds(10_000) for _ in range(3)), min(seconds(200_000) for _ in range(2))
-    assert large < 80 * small  # quadratic would be 400
+    assert is_linear(looked_up, part, 10_000, times=20)

@@ -119,6 +119,7 @@ def test_the_step_says_what_the_library_says(tmp_path: Path, settings: dict[str,
             assert told["similarity"] == pytest.approx(row["similarity"])
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_workers_nor_on_how_components_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def run(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_every_file_is_searched_and_none_has_the_text(run: Path, recipe: Path) -> None:
     page = page_of(run)
     lines = distinctive(page)

@@ -162,6 +162,7 @@ def readable(run: Path) -> int:
     return max(versions)
 
 
+@pytest.mark.slow
 def test_a_crash_anywhere_leaves_the_old_or_the_new(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,7 @@ def comparable(run: Path) -> dict[str, str]:
     return {name: digest for name, digest in found.items() if not name.startswith("steps/09")}
 
 
+@pytest.mark.slow
 def test_a_rebuild_does_not_bring_it_back(run: Path, rebuild: Callable[[Path], None]) -> None:
     takedown(run, Asked(urls=(URL,)))
     rebuild(run)
@@ -230,6 +232,7 @@ def test_a_rebuild_does_not_bring_it_back(run: Path, rebuild: Callable[[Path], N
     assert list(run.glob("train-*"))  # what trained on the mixture before is kept apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("along", [False, True])
 def test_copies_are_told_and_taken_along(run: Path, rebuild: Callable[[Path], None], along: bool) -> None:
     kept = "https://notes.example.org/page:copy"

@@ -202,6 +202,7 @@ def test_a_kept_packing_is_the_same_and_is_used(token_run: Path, tmp_path: Path)
         MixtureLoader(folder, **options, index=tmp_path / "packing")
 
 
+@pytest.mark.slow
 @examples
 @given(lengths, st.integers(1, 9), st.integers(0, 99), st.sampled_from(PACKINGS), st.data())
 def test_phases_follow_each_other_and_are_shuffled_in_themselves(
@@ -241,6 +242,7 @@ def test_one_phase_is_the_order_without_phases(made: Make) -> None:
     np.testing.assert_array_equal(one.sequences(slots), two.sequences(slots))
 
 
+@pytest.mark.slow
 @examples
 @given(lengths, st.integers(1, 30), st.sampled_from(PACKINGS), st.data())
 def test_excluded_documents_are_masked_and_nothing_else_moves(

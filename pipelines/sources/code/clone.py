@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipelines.crawl.connect import is_public
 from pipelines.sources.code.extra import extra
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -143,6 +142,8 @@ def _pool(timeout: float, allow_private: bool) -> Any:
     from urllib3.connection import HTTPSConnection
     from urllib3.connectionpool import HTTPSConnectionPool
     from urllib3.exceptions import LocationValueError, NewConnectionError
+
+    from pipelines.crawl.connect import is_public  # here, as what it imports is for those that connect
 
     class Connection(HTTPSConnection):
         def _new_conn(self) -> Any:

@@ -46,6 +46,12 @@ def _ledger(folder: Path) -> dict[str, dict[str, Any]]:
     return by_uri
 
 
+def test_a_crawl_starts_without_what_only_measuring_needs() -> None:
+    program = "import sys, pipelines.crawl.crawler; print(sorted({'numba', 'pandas', 'torch'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_every_address_has_one_verdict_and_a_reason(site: LoopbackSite, tmp_path: Path) -> None:
     make = _script()
     site.answers = {

@@ -52,7 +52,7 @@ def test_host_never_sees_requests_closer_than_the_delay(site: LoopbackSite) -> N
     times = site.times("h.test")
     assert len(times) == 4
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.15
-    assert site.times("other.test")[0] < times[1], "another host does not wait for this one"
+    assert site.times("other.test")[0] < times[-1], "another host does not wait for this one"
 
 
 def test_retry_after_is_waited_for(site: LoopbackSite) -> None:

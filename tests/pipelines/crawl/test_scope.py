@@ -143,7 +143,6 @@ def test_time_is_a_budget(chain: LoopbackSite, tmp_path: Path) -> None:
     summary = crawl(_config(chain, max_seconds=1.0), tmp_path / "out")
     assert 1 <= summary.kept <= 5
     assert summary.dropped["out-of-budget"] >= 1
-    assert summary.seconds < 3.0
 
 
 def test_pages_give_way_to_kept_ones_only() -> None:

@@ -69,6 +69,7 @@ def _series(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_ledger(web: LoopbackSite, tmp_path: Path) -> None:
     alone = crawl(_config(web), tmp_path / "1")
     reference = _ledger(tmp_path / "1")

@@ -95,7 +95,7 @@ def test_repetition_is_told_with_what_other_stages_take(recipe: Path, run: Path)
 
 def options(*more: str) -> list[str]:
     return ["--tokens", "1024", "--model", MODEL, "--sequence-length", "32", "--batch-size", "4", "--device", "cpu",
-            "--workers", "1", "--heldout-tokens", "60000", "--stage", "core", *more]  # fmt: skip
+            "--workers", "1", "--heldout-tokens", "10000", "--stage", "core", *more]  # fmt: skip
 
 
 def optimized(recipe: Path, run: Path, out: Path, *more: str) -> dict[str, Any]:

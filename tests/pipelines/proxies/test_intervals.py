@@ -64,6 +64,7 @@ def test_arms_that_do_not_pair_are_refused() -> None:
         compare("set", a[:2], b, SIZES)
 
 
+@pytest.mark.slow
 def test_intervals_cover_at_their_level() -> None:
     """A true mean of 0 lies inside in about 95 of 100: both ways of making intervals."""
     random = np.random.default_rng(0)

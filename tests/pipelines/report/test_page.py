@@ -145,6 +145,7 @@ def test_batch_borders_do_not_show(run: Path, html: str, monkeypatch: pytest.Mon
     assert page.render(page.gather(run)) == html
 
 
+@pytest.mark.slow
 def test_the_same_page_under_any_hash_seed(run: Path, html: str) -> None:
     """Sets and threads have no order of their own; none may show."""
     code = "import sys; from pathlib import Path; from pipelines.report import page; "

@@ -106,6 +106,7 @@ def test_a_step_that_another_process_is_at_is_left_alone(place: Path) -> None:
     assert not step.exists()
 
 
+@pytest.mark.slow
 def test_of_a_store_goes_what_no_run_in_it_needs(place: Path) -> None:
     store = Path("store")
     tiny.build("one", store=store)
@@ -124,6 +125,7 @@ def test_of_a_store_goes_what_no_run_in_it_needs(place: Path) -> None:
     assert len(list((store / USERS).iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_its_store(place: Path) -> None:
     store = Path("store")
     tiny.build("one", store=store)
@@ -136,6 +138,7 @@ def test_a_stopped_run_keeps_its_store(place: Path) -> None:
     assert any("two is unfinished" in text for text in found.left)
 
 
+@pytest.mark.slow
 def test_a_store_that_a_run_elsewhere_may_use_is_left_alone(place: Path) -> None:
     store = Path("store")
     tiny.build("one", store=store)
@@ -160,6 +163,7 @@ def test_a_run_that_uses_the_steps_of_another_counts(place: Path) -> None:
         assert any("second is in use" in text for text in clean([Path("run")]).left)
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_meanwhile_stops_the_removal(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.runs import clean as module
 

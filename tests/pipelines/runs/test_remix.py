@@ -245,6 +245,7 @@ def test_several_runs_are_mixed_with_the_tokenizer_of_one_and_each_record_counts
     assert manifest("mixed")["supply"]["web"]["tokens"] > manifest("run")["supply"]["web"]["tokens"]
 
 
+@pytest.mark.slow
 def test_a_run_in_other_partitions_gives_the_same_mixture(place: Path) -> None:
     """Beside the same run in as many partitions as the first: equal shards, and a ledger of the same rows."""
     tiny.another()

@@ -73,6 +73,7 @@ def test_cut_anywhere_everything_before_is_there_and_the_cut_is_reported(packed:
         assert 0 <= damage[0].offset <= cut
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(st.booleans(), st.integers(0, len(PLAIN) - 1), st.binary(min_size=1, max_size=12))
 def test_overwritten_bytes_lose_only_what_they_touch(packed: bool, at: int, rubbish: bytes) -> None:

@@ -164,6 +164,7 @@ def test_selection(select: Select, numbers: list[int], kind: str, tmp_path: Path
     assert sorted(int(one.uri.rpartition("/")[2]) for one in outcomes) == numbers
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_order_repetition_and_size_of_units_change_nothing(

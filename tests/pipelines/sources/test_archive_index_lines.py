@@ -18,6 +18,7 @@ _VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_lines_are_read_the_same_at_once_and_one_by_one(

@@ -89,6 +89,7 @@ def _archive(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(1, len(data)))] if draw(st.booleans()) else data)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(_archive(), st.integers(1, 200_000))
 def test_units_together_give_what_the_file_gives(

@@ -41,6 +41,7 @@ def test_content_comes_back_also_from_several_streams(packing: str) -> None:
     assert (content.packing.name if content.packing else "none") == packing
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["gzip", "bzip2", "xz", "zstd"]), st.integers(1, 10_000), st.integers(1, 5000))
 def test_what_is_cut_off_is_read_as_far_as_it_goes_and_told(packing: str, left: int, piece: int) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.extract.page.forest import coarse, forest, joined, probabilities
 
 
+@pytest.mark.slow
 def test_probabilities_are_lightgbms() -> None:
     lightgbm = pytest.importorskip("lightgbm")
     random = np.random.default_rng(0)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from filters.pii.private_key import MARKS
 from pipelines.sources.code import extra as extra_module
 from pipelines.sources.code import secrets
 from pipelines.sources.code.extra import MissingExtra
@@ -61,6 +62,12 @@ def test_each_kind_is_replaced_and_counted(kind: str) -> None:
     random_parts = re.findall(r"[A-Za-z0-9]{20,}", SECRETS[kind])
     assert not any(part in found.text for part in random_parts)
     assert Redactor().redact([found.text]) == [Redacted(found.text)]
+
+
+def test_every_text_with_a_private_key_is_looked_at() -> None:
+    """The pattern names the marks itself, so that naming a source does not load what finds the keys."""
+    pattern = Redactor(("PrivateKeyDetector",))._prefilter
+    assert all(re.search(pattern, mark) for mark in MARKS)
 
 
 def test_what_is_around_a_secret_stays() -> None:
