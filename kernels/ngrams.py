@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kernels.blocks import BLOCK_BYTES, bits_below, first_bit, mask_between
 from kernels.run_candidates import (
     FULL,
+    MOST_AT_FIRST,
     MULTIPLIER,
     bits_for,
     first_candidates,
@@ -32,6 +33,10 @@ from kernels.run_candidates import (
 
 __all__ = ["Runs", "ngram_hashes", "runs"]
 
+_MANY: Final = 1 << 15  # candidates whose table is larger than the caches of a core
+_ALONE: Final = np.uint8(0)
+_AGAIN: Final = np.uint8(1)  # of a candidate: its run occurs twice
+_NOTED: Final = np.uint8(2)  # of a run's first candidate: reading has noted the run
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
 
 
@@ -131,9 +136,10 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
 
 @njit(cache=True, nogil=True, inline="always")
 def _slots_for(candidates) -> Any:
-    """A power of two: the slots of a table in which candidates seldom meet."""
+    """A power of two: the slots of a table in which candidates seldom meet; fewer where memory counts for more."""
+    room = 4 if candidates < _MANY else 2
     slots = 16
-    while slots < 4 * candidates:
+    while slots < room * candidates:
         slots *= 2
     return slots
 
@@ -167,11 +173,11 @@ def _counted(grams, candidates, table, counts, firsts) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _matched(grams, candidates, table, again, firsts, others) -> Any:
-    """Say of each candidate which is the first of its run (``firsts``), and whether there is another (``again``).
+def _matched(grams, candidates, table, marked, firsts, others) -> Any:
+    """Say of each candidate which is the first of its run (``firsts``), and whether there is another (``marked``).
 
     Whether a candidate is its run's first cannot be guessed. So each is put where its hash says without a branch; the
-    few that find another run there are looked at ``others`` afterwards. Nothing is counted: a number that was written
+    few that find another run there are looked at afterwards (``others``). Nothing is counted: a number that was written
     just now is what the processor must not be asked for.
     """
     slots = _slots_for(candidates)
@@ -187,9 +193,9 @@ def _matched(grams, candidates, table, again, firsts, others) -> Any:
         same = grams[np.uint64(number)] == gram
         number = number if same else np.int32(k)
         firsts[k] = number
-        found = np.uint8(number != np.int32(k))
-        again[k] = found
-        again[np.uint64(number)] = found
+        found = _AGAIN if number != np.int32(k) else _ALONE
+        marked[k] = found
+        marked[np.uint64(number)] = found
         others[left] = k
         left += np.uint64(not same)
     for which in range(np.int64(left)):
@@ -203,7 +209,7 @@ def _matched(grams, candidates, table, again, firsts, others) -> Any:
             table[slot] = k
         else:
             firsts[k] = number
-            again[k] = again[number] = 1
+            marked[k] = marked[number] = _AGAIN
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -248,24 +254,24 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _twice(grams, where, candidates, n, lengths, again, firsts, noted) -> Any:
+def _twice(grams, where, candidates, n, lengths, marked, firsts) -> Any:
     """Characters of runs that occur twice, as ``Runs`` tells; keep these and no other candidates.
 
-    ``noted`` says whether reading has noted a run: one inside a run that was counted as a duplicate is not.
+    Reading notes a run at its first candidate (``marked``): one inside a run that was counted as a duplicate it does not.
     """
     later = repeated = covered = reach = reading = np.int64(0)
     kept = np.uint64(0)
-    noted[:candidates] = 0
     for k in range(candidates):
         number = np.uint64(firsts[k])
-        twice = again[k] > 0
+        twice = marked[k] & _AGAIN > 0
         at = np.int64(where[k])
         here = np.uint64(at)
         behind = lengths[here + np.uint64(n)]
         length = behind - lengths[here]
         read = twice & (at >= reading)
-        seen = read & (noted[number] > 0)
-        noted[number] |= np.uint8(read)
+        noted = marked[number]
+        seen = read & (noted & _NOTED > 0)
+        marked[number] = noted | (_NOTED if read else _ALONE)
         later += length if seen else 0
         reading = at + n if seen else reading
         repeated += length if twice else 0
@@ -287,9 +293,7 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     table = np.empty(_slots_for(longest), np.int32)
     counts = np.empty(longest, np.int32)
     firsts = np.empty(longest, np.int32)
-    noted = np.empty(longest, np.uint8)
-    again = np.empty(longest, np.uint8)
-    others = np.empty(longest, np.int32)
+    marked = np.empty(longest, np.uint8)
     where = np.empty(longest, np.int32)
     places = np.empty(longest, np.int32)
     bounds = np.empty(longest + BLOCK_BYTES, np.uint8)
@@ -316,7 +320,7 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
             if count < n:
                 break
             if candidates < 0:
-                before = min(n, 2)
+                before = min(n, MOST_AT_FIRST)
                 candidates = first_candidates(own, before, grams, where, bounds, marks, bits_for(count))
             if candidates and n > before:
                 candidates = lengthened(own, before, n - before, grams, where, candidates)
@@ -333,9 +337,9 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
                     most[0, i, column], most[1, i, column] = 1, lengths[n]
             elif candidates:
                 column -= len(tops)
-                _matched(grams, candidates, table, again, firsts, others)
+                _matched(grams, candidates, table, marked, firsts, places)
                 candidates, twice[0, i, column], twice[1, i, column], twice[3, i, column] = _twice(
-                    grams, where, candidates, n, lengths, again, firsts, noted
+                    grams, where, candidates, n, lengths, marked, firsts
                 )
         _totals(lengths, count, sizes, twice[2, i])
     return most, twice

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import count_bits
 from kernels.tokens import Tokens
 from kernels.words import Spelling, Words, token_hashes
 
@@ -35,23 +36,20 @@ def distinct_known_words(found: Tokens | Words, spelled: Spelling, vocabulary: S
     size = 64
     while len(set((hashes % np.uint64(size)).tolist())) < len(hashes):
         size *= 2
-    table = np.zeros(size, np.uint64)  # a word's place is the low bits of its hash, and it is alone there
-    table[0] = 1  # a free place holds what belongs elsewhere: 0 belongs to the first alone
-    table[hashes % np.uint64(size)] = hashes
-    return _distinct(found.offsets, spelled.hashes, table)
+    numbers = np.zeros(size, np.uint8)  # at the low bits of a word's hash, its number; 0 is no word's
+    numbers[hashes % np.uint64(size)] = np.arange(len(hashes)) + 1
+    return _distinct(found.offsets, spelled.hashes, numbers, np.concatenate([np.zeros(1, np.uint64), hashes]))
 
 
 @njit(cache=True, nogil=True)
-def _distinct(offsets, hashes, table) -> Any:
+def _distinct(offsets, hashes, numbers, vocabulary) -> Any:
     counts = np.zeros(len(offsets) - 1, np.int64)
-    mask = np.uint64(len(table) - 1)
-    seen = np.empty(len(table), np.uint8)
+    mask = np.uint64(len(numbers) - 1)
     for i in range(len(counts)):
-        seen[:] = 0
+        seen = np.uint64(0)
         for k in range(offsets[i], offsets[i + 1]):
-            place = hashes[k] & mask
-            # Not a branch: which word comes next cannot be guessed. Nor one number with a bit for each word: every turn
-            # would wait for the one before.
-            seen[place] |= np.uint8(table[place] == hashes[k])
-        counts[i] = seen.sum()
+            number = numbers[hashes[k] & mask]
+            # Not a branch: which word comes next cannot be guessed.
+            seen |= np.uint64(number > 0 and hashes[k] == vocabulary[number]) << np.uint64((number - 1) & 63)
+        counts[i] = count_bits(seen)
     return counts
