@@ -80,7 +80,7 @@ def _counts(data, starts, ends) -> Any:
 
 @njit(cache=True, nogil=True, inline="always")
 def _taken(state, word, size) -> Any:
-    """The state of a bucket's hash with the first ``size`` of eight bytes, without a branch: for many tokens at once."""
+    """The state of a bucket's hash with the first ``size`` of eight bytes, without a branch."""
     for place in range(8):
         taken = (state ^ ((word >> np.uint64(8 * place)) & _BYTE)) * _PRIME
         state = taken if place < size else state

@@ -137,9 +137,9 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
 @njit(cache=True, nogil=True, inline="always")
 def _slots_for(candidates) -> Any:
     """A power of two: the slots of a table in which candidates seldom meet; fewer where memory counts for more."""
-    room = 4 if candidates < _MANY else 2
+    room = min(4 * candidates, max(2 * candidates, 4 * _MANY))
     slots = 16
-    while slots < room * candidates:
+    while slots < room:
         slots *= 2
     return slots
 
@@ -257,7 +257,7 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
 def _twice(grams, where, candidates, n, lengths, marked, firsts) -> Any:
     """Characters of runs that occur twice, as ``Runs`` tells; keep these and no other candidates.
 
-    Reading notes a run at its first candidate (``marked``): one inside a run that was counted as a duplicate it does not.
+    Reading notes a run at its first candidate (``marked``), but none that lies in a run counted as a duplicate.
     """
     later = repeated = covered = reach = reading = np.int64(0)
     kept = np.uint64(0)

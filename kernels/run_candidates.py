@@ -1,8 +1,8 @@
 """Runs of n tokens of a text that may occur more than once: all that do, and a few more.
 
 Most runs of two tokens or more occur once. So each is first counted in a table of small marks that it may share with
-others, in walks without a branch to guess; what is alone there is never looked at again. A run of n + 1 tokens can be repeated
-only where both runs of n within it are.
+others, in walks without a branch to guess; what is alone there is never looked at again. A run of n + 1 tokens can be
+repeated only where both runs of n within it are.
 
 A run is known by a 64-bit polynomial of its tokens' hashes, and by the number of its first token (``where``).
 """
