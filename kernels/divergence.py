@@ -15,11 +15,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import at_least_a_block, load_word
 from kernels.mixing import finish
 from kernels.strings import TextBatch
 from kernels.token_types import TokenTypes
 from kernels.tokens import Tokens
-from kernels.words import Words
+from kernels.words import Words, case_folded
 
 __all__ = ["BUCKETS", "Divergence", "bucket_counts", "divergence"]
 
@@ -27,6 +28,10 @@ BUCKETS: Final = 1 << 15
 _FEW: Final = 16
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
+_LAST: Final = np.uint64(BUCKETS - 1)
+_BYTE: Final = np.uint64(0xFF)
+_STRETCH: Final = 256  # tokens whose buckets are found at once
+_LONG: Final = 17  # stands for a token's size where sixteen bytes cannot be read
 
 
 class Divergence(NamedTuple):
@@ -50,7 +55,7 @@ def divergence(batch: TextBatch, found: Tokens, types: TokenTypes, bits: NDArray
         types: the tokens' types as they are spelled: each is read once.
         bits: -log2 of the reference's probability of each bucket, all finite.
     """
-    buckets = _buckets(batch.data, found.starts, found.ends, types.firsts)
+    buckets = _buckets(at_least_a_block(batch.data), found.starts, found.ends, types.firsts)
     return Divergence(*_divergence(found.offsets, types.numbers, buckets, bits))
 
 
@@ -62,7 +67,7 @@ def _bucket(data, start, end) -> Any:
         if 65 <= byte <= 90:
             byte += 32
         state = (state ^ np.uint64(byte)) * _PRIME
-    return np.int64(finish(state) & np.uint64(BUCKETS - 1))
+    return np.int64(finish(state) & _LAST)
 
 
 @njit(cache=True, nogil=True)
@@ -73,11 +78,40 @@ def _counts(data, starts, ends) -> Any:
     return counts
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _taken(state, word, size) -> Any:
+    """The state of a bucket's hash with the first ``size`` of eight bytes, without a branch."""
+    for place in range(8):
+        taken = (state ^ ((word >> np.uint64(8 * place)) & _BYTE)) * _PRIME
+        state = taken if place < size else state
+    return state
+
+
 @njit(cache=True, nogil=True)
 def _buckets(data, starts, ends, chosen) -> Any:
+    """Buckets of the chosen tokens, a stretch at a time: a byte waits for the one before, a token for no other."""
     buckets = np.empty(len(chosen), np.int32)
-    for number in range(len(chosen)):
-        buckets[number] = _bucket(data, starts[chosen[number]], ends[chosen[number]])
+    firsts = np.empty(_STRETCH, np.uint64)
+    seconds = np.empty(_STRETCH, np.uint64)
+    sizes = np.empty(_STRETCH, np.int64)
+    limit = len(data) - 16
+    for base in range(0, len(chosen), _STRETCH):
+        count = min(_STRETCH, len(chosen) - base)
+        for k in range(count):
+            token = np.uint64(chosen[base + k])
+            start = starts[token]
+            at = min(start, limit)
+            firsts[k] = case_folded(load_word(data, at))
+            seconds[k] = case_folded(load_word(data, at + 8))
+            sizes[k] = ends[token] - start if start <= limit else _LONG
+        for k in range(count):
+            state = _taken(_taken(_OFFSET, firsts[k], sizes[k]), seconds[k], sizes[k] - 8)
+            firsts[k] = finish(state) & _LAST
+        for k in range(count):
+            buckets[base + k] = firsts[k]
+            if sizes[k] > 16:
+                token = chosen[base + k]
+                buckets[base + k] = _bucket(data, starts[token], ends[token])
     return buckets
 
 

@@ -20,29 +20,38 @@ from kernels.words import folded_spelling, token_spelling
 __all__ = ["KnownRuns", "count_known", "count_known_runs", "known_hashes", "known_runs"]
 
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
+_LONGEST: Final = 255  # tokens of a run
+_LOW: Final = np.uint64(0xFFFF)
+_STRETCH: Final = 1024  # tokens that are gone through before the runs that may begin with them are looked up
 
 
 class KnownRuns(NamedTuple):
     """A hash table of runs of tokens; 0 is a free place."""
 
     table: NDArray[np.uint64]
-    begins: NDArray[np.bool_]  # whether a run begins with a token whose hash has these low 16 bits
-    longest: int
+    begins: NDArray[np.uint8]  # tokens of the longest run that begins with a token whose hash has these low 16 bits
 
 
 def known_runs(phrases: Sequence[str]) -> KnownRuns:
-    """Compile phrases for ``count_known_runs``: each is split into tokens by the rule of ``kernels.words``."""
+    """Compile phrases for ``count_known_runs``: each is split into tokens by the rule of ``kernels.words``.
+
+    Raises:
+        ValueError: a phrase of more than 255 tokens.
+    """
     batch = text_batch(pa.array(phrases))
     found = tokens(batch)
     hashes = folded_spelling(batch, found, token_spelling(batch, found))
     lengths = np.diff(found.offsets)
+    if lengths.max(initial=0) > _LONGEST:
+        raise ValueError(f"phrases: found one of {lengths.max()} tokens, expected at most {_LONGEST}")
     keys: set[int] = set()
-    begins = np.zeros(1 << 16, np.bool_)
+    begins = np.zeros(1 << 16, np.uint8)
     for first, length in zip(found.offsets[:-1].tolist(), lengths.tolist(), strict=True):
         if length:
             keys.add(int(_run_key(hashes, first, length)))
-            begins[int(hashes[first]) & 0xFFFF] = True
-    return KnownRuns(_table(sorted(keys), 4), begins, int(lengths.max(initial=0)))
+            place = int(hashes[first]) & 0xFFFF
+            begins[place] = max(int(begins[place]), length)
+    return KnownRuns(_table(sorted(keys), 4), begins)
 
 
 def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], known: KnownRuns) -> NDArray[np.int64]:
@@ -53,7 +62,7 @@ def count_known_runs(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], kno
         hashes: one hash a token, of the folded spelling (``kernels.words.folded_spelling``).
         known: the runs.
     """
-    return _count_runs(offsets, hashes, known.table, known.begins, known.longest)
+    return _count_runs(offsets, hashes, known.table, known.begins)
 
 
 def known_hashes(hashes: Sequence[int]) -> NDArray[np.uint64]:
@@ -101,19 +110,31 @@ def _holds(table, key) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _count_runs(offsets, hashes, table, begins, longest) -> Any:
+def _beginning(hashes, base, end, begins, places) -> Any:
+    """Write down the tokens that a run may begin with, without a branch; how many they are."""
+    found = np.uint64(0)
+    for k in range(np.uint64(base), np.uint64(end)):
+        places[found] = k
+        found += np.uint64(begins[hashes[k] & _LOW] > 0)
+    return np.int64(found)
+
+
+@njit(cache=True, nogil=True)
+def _count_runs(offsets, hashes, table, begins) -> Any:
     counts = np.zeros(len(offsets) - 1, np.int64)
+    places = np.empty(_STRETCH, np.int64)
     for i in range(len(offsets) - 1):
-        at = offsets[i]
-        while at < offsets[i + 1]:
-            step = 1
-            if begins[hashes[at] & np.uint64(0xFFFF)]:
-                for length in range(min(longest, offsets[i + 1] - at), 0, -1):
+        behind = offsets[i]  # the last run that was counted
+        for base in range(offsets[i], offsets[i + 1], _STRETCH):
+            for which in range(_beginning(hashes, base, min(base + _STRETCH, offsets[i + 1]), begins, places)):
+                at = places[which]
+                if at < behind:
+                    continue
+                for length in range(min(np.int64(begins[hashes[at] & _LOW]), offsets[i + 1] - at), 0, -1):
                     if _holds(table, _run_key(hashes, at, length)):
                         counts[i] += 1
-                        step = length
+                        behind = at + length
                         break
-            at += step
     return counts
 
 

@@ -20,8 +20,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.blocks import BLOCK_BYTES, bits_below, first_bit, mask_between
 from kernels.run_candidates import (
     FULL,
+    MOST_AT_FIRST,
     MULTIPLIER,
     bits_for,
     first_candidates,
@@ -31,6 +33,10 @@ from kernels.run_candidates import (
 
 __all__ = ["Runs", "ngram_hashes", "runs"]
 
+_MANY: Final = 1 << 15  # candidates whose table is larger than the caches of a core
+_ALONE: Final = np.uint8(0)
+_AGAIN: Final = np.uint8(1)  # of a candidate: its run occurs twice
+_NOTED: Final = np.uint8(2)  # of a run's first candidate: reading has noted the run
 _HIGH: Final = np.uint64(20)  # the lowest bits of a sum of products depend on the least of what went into it
 
 
@@ -129,17 +135,25 @@ def _ngram_hashes(offsets, hashes, n) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _numbered(grams, candidates, table, counts, firsts) -> Any:
+def _slots_for(candidates) -> Any:
+    """A power of two: the slots of a table in which candidates seldom meet; fewer where memory counts for more."""
+    room = min(4 * candidates, max(2 * candidates, 4 * _MANY))
+    slots = 16
+    while slots < room:
+        slots *= 2
+    return slots
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _counted(grams, candidates, table, counts, firsts) -> Any:
     """Count the candidate runs in a hash table; the occurrences of the most frequent one.
 
     The table holds the number of the first candidate of each run, ``firsts`` each candidate's; ``counts`` belong to
     that number.
     """
-    bits = 4
-    while (1 << bits) < 2 * candidates:
-        bits += 1
-    table[: 1 << bits] = -1
-    mask = np.uint64((1 << bits) - 1)
+    slots = _slots_for(candidates)
+    table[:slots] = -1
+    mask = np.uint64(slots - 1)
     most = np.int32(0)
     for k in range(candidates):
         gram = grams[k]
@@ -156,6 +170,46 @@ def _numbered(grams, candidates, table, counts, firsts) -> Any:
         counts[number] += np.int32(1)
         most = max(most, counts[number])
     return np.int64(most)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _matched(grams, candidates, table, marked, firsts, others) -> Any:
+    """Say of each candidate which is the first of its run (``firsts``), and whether there is another (``marked``).
+
+    Whether a candidate is its run's first cannot be guessed. So each is put where its hash says without a branch; the
+    few that find another run there are looked at afterwards (``others``). Nothing is counted: a number that was written
+    just now is what the processor must not be asked for.
+    """
+    slots = _slots_for(candidates)
+    table[:slots] = -1
+    mask = np.uint64(slots - 1)
+    left = np.uint64(0)
+    for k in range(candidates):
+        gram = grams[k]
+        slot = (gram >> _HIGH) & mask
+        held = table[slot]
+        number = np.int32(k) if held < 0 else held
+        table[slot] = number
+        same = grams[np.uint64(number)] == gram
+        number = number if same else np.int32(k)
+        firsts[k] = number
+        found = _AGAIN if number != np.int32(k) else _ALONE
+        marked[k] = found
+        marked[np.uint64(number)] = found
+        others[left] = k
+        left += np.uint64(not same)
+    for which in range(np.int64(left)):
+        k = others[which]
+        slot = (grams[k] >> _HIGH) & mask
+        number = table[slot]
+        while number >= 0 and grams[number] != grams[k]:
+            slot = (slot + np.uint64(1)) & mask
+            number = table[slot]
+        if number < 0:
+            table[slot] = k
+        else:
+            firsts[k] = number
+            marked[k] = marked[number] = _AGAIN
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -176,14 +230,19 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
     for k in range(candidates):
         reached += grams[k] == one
     least = np.uint8(min(max(reached, 2), int(FULL)))
-    chosen = np.uint64(0)
-    for k in range(candidates):
-        some[chosen] = grams[k]
-        places[chosen] = where[k]
-        chosen += np.uint64(bounds[k] >= least)
-    number = np.int64(chosen)
-    most = _numbered(some, number, table, counts, firsts) if number else np.int64(1)
-    if most < 2:  # each run occurs once, and the text's first one is the most frequent
+    number = 0
+    for base in range(0, candidates, BLOCK_BYTES):
+        mask = mask_between(bounds, base, least, FULL) & bits_below(candidates - base)
+        while mask:
+            k = base + first_bit(mask)
+            mask &= mask - np.uint64(1)
+            some[number] = grams[k]
+            places[number] = where[k]
+            number += 1
+    if number == 0:  # each run occurs once, and the text's first one is the most frequent
+        return np.int64(1), lengths[n], np.int64(0)
+    most = _counted(some, number, table, counts, firsts)
+    if most < 2:
         return np.int64(1), lengths[n], np.int64(0)
     first = longest = np.int64(-1)
     for k in range(number):
@@ -195,33 +254,33 @@ def _most_frequent(grams, where, bounds, candidates, n, lengths, table, counts, 
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _twice(grams, where, candidates, n, lengths, counts, firsts, noted) -> Any:
+def _twice(grams, where, candidates, n, lengths, marked, firsts) -> Any:
     """Characters of runs that occur twice, as ``Runs`` tells; keep these and no other candidates.
 
-    ``noted`` says whether reading has noted a run: one inside a run that was counted as a duplicate is not.
+    Reading notes a run at its first candidate (``marked``), but none that lies in a run counted as a duplicate.
     """
     later = repeated = covered = reach = reading = np.int64(0)
-    kept = 0
+    kept = np.uint64(0)
     for k in range(candidates):
-        noted[k] = False
-    for k in range(candidates):
-        number = firsts[k]
-        if counts[number] < 2:
-            continue
+        number = np.uint64(firsts[k])
+        twice = marked[k] & _AGAIN > 0
         at = np.int64(where[k])
-        length = lengths[at + n] - lengths[at]
-        if at >= reading:
-            if noted[number]:
-                later += length
-                reading = at + n
-            noted[number] = True
-        repeated += length
-        covered += lengths[at + n] - lengths[max(at, reach)]
-        reach = at + n
-        where[kept] = at
+        here = np.uint64(at)
+        behind = lengths[here + np.uint64(n)]
+        length = behind - lengths[here]
+        read = twice & (at >= reading)
+        noted = marked[number]
+        seen = read & (noted & _NOTED > 0)
+        marked[number] = noted | (_NOTED if read else _ALONE)
+        later += length if seen else 0
+        reading = at + n if seen else reading
+        repeated += length if twice else 0
+        covered += behind - lengths[np.uint64(max(at, reach))] if twice else 0
+        reach = at + n if twice else reach
+        where[kept] = where[k]
         grams[kept] = grams[k]
-        kept += 1
-    return kept, later, repeated, covered
+        kept += np.uint64(twice)
+    return np.int64(kept), later, repeated, covered
 
 
 @njit(cache=True, nogil=True)
@@ -231,16 +290,13 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     for i in range(texts):
         longest = max(longest, offsets[i + 1] - offsets[i])
     marks = np.empty(1 << bits_for(longest), np.uint8)
-    size = 16
-    while size < 2 * longest:
-        size *= 2
-    table = np.empty(size, np.int32)
+    table = np.empty(_slots_for(longest), np.int32)
     counts = np.empty(longest, np.int32)
     firsts = np.empty(longest, np.int32)
-    noted = np.empty(longest, np.bool_)
+    marked = np.empty(longest, np.uint8)
     where = np.empty(longest, np.int32)
     places = np.empty(longest, np.int32)
-    bounds = np.empty(longest, np.uint8)
+    bounds = np.empty(longest + BLOCK_BYTES, np.uint8)
     grams = np.empty(longest, np.uint64)
     some = np.empty(longest, np.uint64)
     lengths = np.zeros(longest + 1, np.int64)
@@ -264,7 +320,7 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
             if count < n:
                 break
             if candidates < 0:
-                before = min(n, 2)
+                before = min(n, MOST_AT_FIRST)
                 candidates = first_candidates(own, before, grams, where, bounds, marks, bits_for(count))
             if candidates and n > before:
                 candidates = lengthened(own, before, n - before, grams, where, candidates)
@@ -281,9 +337,9 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
                     most[0, i, column], most[1, i, column] = 1, lengths[n]
             elif candidates:
                 column -= len(tops)
-                _numbered(grams, candidates, table, counts, firsts)
+                _matched(grams, candidates, table, marked, firsts, places)
                 candidates, twice[0, i, column], twice[1, i, column], twice[3, i, column] = _twice(
-                    grams, where, candidates, n, lengths, counts, firsts, noted
+                    grams, where, candidates, n, lengths, marked, firsts
                 )
         _totals(lengths, count, sizes, twice[2, i])
     return most, twice

@@ -36,14 +36,17 @@ gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep
 """.split()  # noqa: SIM905
 _RANKS: Final = {pair.encode(): number for number, pair in enumerate(_FREQUENT)}
 _CASE: Final = 32  # the bit in which an ASCII letter's capital differs
-_SLOTS: Final = 4096
+_SLOT_BITS: Final = 14  # of 32 KiB: what is no phrase's window falls on a free slot nearly always
 _STRETCH: Final = 4096  # bytes that are walked before their anchors are looked at
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _FOLDED: Final = np.uint64(0x20202020)
 _U1: Final = np.uint64(1)
+_U7: Final = np.uint64(7)
 _U8: Final = np.uint64(8)
 _U32: Final = np.uint64(32)
-_TO_SLOT: Final = np.uint64(52)
+_U56: Final = np.uint64(56)
+_PAIR: Final = np.uint64(0xFFFF)
+_TO_SLOT: Final = np.uint64(64 - _SLOT_BITS)
 
 
 class PhraseGroup(NamedTuple):
@@ -57,6 +60,8 @@ class PhraseGroup(NamedTuple):
 class Finder(NamedTuple):
     """Groups of phrases, compiled."""
 
+    anchors: NDArray[np.uint8]
+    """1 for each pair of bytes that is an anchor, 0 for the others; numbered as ``pairs``."""
     pairs: NDArray[np.uint16]
     """Number of the anchor that each pair of bytes is (the first the lower one of 16 bits); 0 where it is none."""
     windows: NDArray[np.int64]
@@ -98,7 +103,7 @@ def finder(groups: tuple[PhraseGroup, ...]) -> Finder:
     entries: list[tuple[int, ...]] = []
     folds: list[bool] = []
     spelled = b""
-    slots = np.full(_SLOTS, -1, np.int16)
+    slots = np.full(1 << _SLOT_BITS, -1, np.int16)
     for index, (anchor, members) in enumerate(by_anchor.items(), 1):
         before = min(place for _, place, _, _ in members)
         after = min(len(phrase) - place for phrase, place, _, _ in members)
@@ -117,6 +122,7 @@ def finder(groups: tuple[PhraseGroup, ...]) -> Finder:
             folds.append(fold)
             spelled += phrase
     found = Finder(
+        (pairs > 0).astype(np.uint8),
         pairs,
         np.array(windows, np.int64),
         slots,
@@ -193,7 +199,7 @@ def _anchor(phrase: bytes, alone: Collection[bytes]) -> tuple[bytes, int]:
 
 
 def _slot(window: int, anchor: int) -> int:
-    return ((window ^ (anchor << 32)) * int(_MULTIPLIER) % (1 << 64)) >> 52
+    return ((window ^ (anchor << 32)) * int(_MULTIPLIER) % (1 << 64)) >> (64 - _SLOT_BITS)
 
 
 @njit(cache=True, nogil=True)
@@ -208,19 +214,27 @@ def _matches(data, begin, spelled, low, high, fold) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _anchored(data, low, high, pairs, places) -> Any:
+def _anchored(data, low, high, anchors, places) -> Any:
     """Write down where the anchors between two bytes stand; how many they are."""
     found = np.uint64(0)
     last = np.uint64(min(high, len(data) - 1))
-    byte = np.uint64(data[low])
-    for at in range(np.uint64(low), last):
-        following = np.uint64(data[at + _U1])
-        places[found] = at
-        found += np.uint64(pairs[byte | (following << _U8)] != 0)
-        byte = following
+    at = np.uint64(low)
+    # Eight at a time: their bytes are loaded once, and the first of the next eight.
+    behind = np.uint64(max(min(high, len(data) - 1) - 8, low))
+    while at < behind:
+        eight = load_word(data, np.int64(at))
+        for place in range(_U7):
+            places[found] = at + place
+            found += np.uint64(anchors[(eight >> (_U8 * place)) & _PAIR])
+        places[found] = at + _U7
+        found += np.uint64(anchors[(eight >> _U56) | (np.uint64(data[at + _U8]) << _U8)])
+        at += _U8
+    for place in range(at, last):
+        places[found] = place
+        found += np.uint64(anchors[np.uint64(data[place]) | (np.uint64(data[place + _U1]) << _U8)])
     if high == len(data):  # nothing stands behind the last byte: it is read as a NUL
         places[found] = last
-        found += np.uint64(pairs[np.uint64(data[last])] != 0)
+        found += np.uint64(anchors[np.uint64(data[last])])
     return np.int64(found)
 
 
@@ -246,14 +260,14 @@ def _known_windows(data, places, anchors, pairs, windows, slots) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _count(data, starts, ends, pairs, windows, slots, entries, folds, spelled, groups) -> Any:
+def _count(data, starts, ends, anchored, pairs, windows, slots, entries, folds, spelled, groups) -> Any:
     ranges = len(starts)
     counts = np.zeros((ranges, groups), np.int32)
     places = np.empty(_STRETCH + 1, np.int64)
     limit = len(data) - 8
     for row in range(ranges):
         for base in range(starts[row], ends[row], _STRETCH):
-            anchors = _anchored(data, base, min(base + _STRETCH, ends[row]), pairs, places)
+            anchors = _anchored(data, base, min(base + _STRETCH, ends[row]), anchored, places)
             for number in range(_known_windows(data, places, anchors, pairs, windows, slots)):
                 place = places[number]
                 following = np.uint64(data[place + 1]) if place + 1 < len(data) else np.uint64(0)

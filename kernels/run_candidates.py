@@ -1,8 +1,8 @@
 """Runs of n tokens of a text that may occur more than once: all that do, and a few more.
 
-Most runs of two tokens occur once. So each is first counted in a table of small marks that it may share with others,
-in walks without a branch to guess; what is alone there is never looked at again. A run of n + 1 tokens can be repeated
-only where both runs of n within it are.
+Most runs of two tokens or more occur once. So each is first counted in a table of small marks that it may share with
+others, in walks without a branch to guess; what is alone there is never looked at again. A run of n + 1 tokens can be
+repeated only where both runs of n within it are.
 
 A run is known by a 64-bit polynomial of its tokens' hashes, and by the number of its first token (``where``).
 """
@@ -17,12 +17,13 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-__all__ = ["FULL", "MULTIPLIER", "bits_for", "first_candidates", "lengthened", "perhaps_repeated"]
+__all__ = ["FULL", "MOST_AT_FIRST", "MULTIPLIER", "bits_for", "first_candidates", "lengthened", "perhaps_repeated"]
 
 MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # odd
 FULL: Final = np.uint8(255)
 """A mark that may stand for more occurrences than it says."""
-_U1: Final = np.uint64(1)
+MOST_AT_FIRST: Final = 5
+"""Tokens of the longest runs of which all of a text are looked at; of longer ones those made of candidates are."""
 _MOST_BITS: Final = 26  # 64 MiB: in a text that has more tokens than this keeps apart, more runs are looked at
 
 
@@ -43,36 +44,24 @@ def _more(mark) -> Any:
 
 @njit(cache=True, nogil=True, inline="always")
 def first_candidates(hashes, n, grams, where, bounds, marks, bits) -> Any:
-    """The runs of one or two tokens that share their mark with another; how many they are.
+    """The runs of n tokens, at most ``MOST_AT_FIRST``, that share their mark with another; how many they are.
 
     A candidate's bound is its mark: a run has at most as many occurrences, unless the mark is full.
     """
     count = len(hashes) - n + 1
-    if n == 1:
+    for k in range(count):
+        where[k] = k
+        grams[k] = hashes[k]
+    for behind in range(1, n):  # several runs at once, which a loop over the tokens of each would not be
+        following = hashes[behind:]
         for k in range(count):
-            where[k] = k
-            grams[k] = hashes[k]
-        return perhaps_repeated(grams, where, bounds, count, marks, bits)
-    shift = np.uint64(64 - bits)
-    marks[: 1 << bits] = 0
-    for k in range(count):
-        place = (hashes[k] * MULTIPLIER + hashes[k + 1]) >> shift
-        marks[place] = _more(marks[place])
-    kept = np.uint64(0)
-    for k in range(count):
-        where[kept] = k
-        kept += np.uint64(marks[(hashes[k] * MULTIPLIER + hashes[k + 1]) >> shift] > 1)
-    for k in range(np.int64(kept)):
-        at = np.uint64(where[k])
-        value = hashes[at] * MULTIPLIER + hashes[at + _U1]
-        grams[k] = value
-        bounds[k] = marks[value >> shift]
-    return np.int64(kept)
+            grams[k] = grams[k] * MULTIPLIER + following[k]
+    return perhaps_repeated(grams, where, bounds, count, marks, bits)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def perhaps_repeated(grams, where, bounds, candidates, marks, bits) -> Any:
-    """The same among runs that are candidates already."""
+    """The same among runs that are candidates already; those that stay are moved to the front."""
     shift = np.uint64(64 - bits)
     marks[: 1 << bits] = 0
     for k in range(candidates):

@@ -18,6 +18,7 @@ __all__ = ["TokenTypes", "of_tokens", "token_types"]
 
 _FEWEST: Final = 6  # bits of a slot's number in the smallest table
 _FIRST: Final = 14  # and in the one that a large batch begins with
+_STRETCH: Final = 256  # tokens that are looked up before what is new among them is entered
 _U1: Final = np.uint64(1)
 _U2: Final = np.uint64(2)
 
@@ -50,7 +51,25 @@ def _of_tokens(values, numbers) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _fill(hashes, at, numbers, firsts, table, types, bits) -> Any:
+def _known(hashes, at, end, numbers, table, bits, others) -> Any:
+    """Number the tokens whose type is known and stands where its hash says; the rest, in ``others``, and their number.
+
+    Most tokens are of types that came early, and so have their own place: no branch is needed for them.
+    """
+    shift = np.uint64(64 - bits)
+    left = np.uint64(0)
+    for k in range(np.uint64(at), np.uint64(end)):
+        key = hashes[k]
+        slot = (key >> shift) << _U1
+        number = np.int64(table[slot + _U1])
+        numbers[k] = number - 1
+        others[left] = k
+        left += np.uint64((table[slot] != key) | (number == 0))
+    return np.int64(left)
+
+
+@njit(cache=True, nogil=True)
+def _fill(hashes, at, numbers, firsts, table, types, bits, others) -> Any:
     """Number the tokens from ``at`` on until the table is half full; the token that is next, and the types so far.
 
     A slot of the table is a hash beside one more than its type's number: 0 where it is free.
@@ -58,21 +77,24 @@ def _fill(hashes, at, numbers, firsts, table, types, bits) -> Any:
     room = len(firsts)
     shift = np.uint64(64 - bits)
     mask = np.uint64(len(table) - 1)
-    for k in range(at, len(hashes)):
-        key = hashes[k]
-        slot = (key >> shift) << _U1
-        while table[slot] != key and table[slot + _U1] != 0:
-            slot = (slot + _U2) & mask
-        number = np.int64(table[slot + _U1])
-        if number == 0:
-            if types == room:
-                return k, types
-            firsts[types] = k
-            types += 1
-            number = types
-            table[slot] = key
-            table[slot + _U1] = np.uint64(number)
-        numbers[k] = number - 1
+    for base in range(at, len(hashes), len(others)):
+        left = _known(hashes, base, min(base + len(others), len(hashes)), numbers, table, bits, others)
+        for which in range(left):
+            k = others[which]
+            key = hashes[k]
+            slot = (key >> shift) << _U1
+            while table[slot] != key and table[slot + _U1] != 0:
+                slot = (slot + _U2) & mask
+            number = np.int64(table[slot + _U1])
+            if number == 0:
+                if types == room:
+                    return k, types
+                firsts[types] = k
+                types += 1
+                number = types
+                table[slot] = key
+                table[slot + _U1] = np.uint64(number)
+            numbers[k] = number - 1
     return len(hashes), types
 
 
@@ -85,7 +107,8 @@ def _types(hashes) -> Any:
     numbers = np.empty(len(hashes), np.int32)
     firsts = np.empty(1 << bits - 1, np.int64)
     table = np.zeros(2 << bits, np.uint64)
-    at, types = _fill(hashes, 0, numbers, firsts, table, 0, bits)
+    others = np.empty(_STRETCH, np.int64)
+    at, types = _fill(hashes, 0, numbers, firsts, table, 0, bits, others)
     while at < len(hashes):
         bits += 2
         larger = np.empty(1 << bits - 1, np.int64)
@@ -93,7 +116,7 @@ def _types(hashes) -> Any:
         firsts = larger
         table = np.zeros(2 << bits, np.uint64)
         _keep(hashes, firsts, table, types, bits)
-        at, types = _fill(hashes, at, numbers, firsts, table, types, bits)
+        at, types = _fill(hashes, at, numbers, firsts, table, types, bits, others)
     return numbers, firsts[:types].copy()
 
 

@@ -96,3 +96,15 @@ def test_sizes_must_rise() -> None:
     for sizes in ([], [0], [3, 2], [2, 2]):
         with pytest.raises(ValueError, match="expected rising numbers of tokens"):
             runs(words.offsets, spelling.hashes, spelling.chars, sizes, [])
+
+
+@pytest.mark.parametrize("tokens", [32_767, 32_768, 32_769, 40_000])
+def test_runs_of_a_text_of_which_all_is_repeated(tokens: int) -> None:
+    """Every run is a candidate, for texts around the size at which the table of runs gets smaller."""
+    known = np.random.default_rng(5).integers(0, 1 << 64, tokens // 2, dtype=np.uint64)
+    hashes = np.concatenate([known, known, known[: tokens % 2]])
+    found = runs(np.array([0, tokens]), hashes, None, [2], [5, 6])
+    assert found.times.tolist() == [[2]]
+    assert found.covered.tolist() == [[tokens, tokens]]
+    # All but those that lie across the border of the two copies; where one more token follows, it ends such a run too.
+    assert found.repeated.tolist() == [[n * (tokens - 2 * (n - 1) + tokens % 2) for n in (5, 6)]]

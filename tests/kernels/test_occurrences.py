@@ -88,3 +88,34 @@ def test_known_runs_are_whole_words_and_the_longest_first() -> None:
     found = tokens(batch)
     hashes = folded_spelling(batch, found, token_spelling(batch, found))
     assert count_known_runs(found.offsets, hashes, known).tolist() == [1, 0, 2, 0, 1]
+
+
+def longest_first(words: list[str], phrases: set[tuple[str, ...]]) -> int:
+    found = at = 0
+    while at < len(words):
+        length = max((len(phrase) for phrase in phrases if tuple(words[at : at + len(phrase)]) == phrase), default=0)
+        found += length > 0
+        at += max(length, 1)
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), max_size=30), min_size=1, max_size=3),
+    st.sets(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(tuple), min_size=1, max_size=5),
+    st.integers(0, 1030),
+)
+def test_known_runs_by_definition(texts: list[list[str]], phrases: set[tuple[str, ...]], before: int) -> None:
+    """Words that begin no run are put before, for tokens are gone through a stretch of 1,024 at a time."""
+    texts = [["x"] * before + text for text in texts]
+    batch = text_batch(pa.array([" ".join(text) for text in texts]))
+    found = tokens(batch)
+    hashes = folded_spelling(batch, found, token_spelling(batch, found))
+    counts = count_known_runs(found.offsets, hashes, known_runs([" ".join(phrase) for phrase in sorted(phrases)]))
+    assert counts.tolist() == [longest_first(text, phrases) for text in texts]
+
+
+def test_known_runs_are_not_too_long() -> None:
+    assert len(known_runs(["a b " * 127 + "c"]).table) == 64
+    with pytest.raises(ValueError, match="found one of 256 tokens, expected at most 255"):
+        known_runs(["a", "a b " * 128])
