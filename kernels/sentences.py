@@ -118,7 +118,6 @@ def _token_behind(starts, token, last, end) -> Any:
 def _sentences(data, offsets, starts, kinds, stops, line_offsets, line_starts, line_ends) -> Any:
     """Of lines without a bracket only the tokens that end a sentence are looked at, and those that follow them."""
     counts = np.zeros(len(line_starts), np.int64)
-    one = np.uint64(1)
     for i in range(len(offsets) - 1):
         last = offsets[i + 1]
         token = offsets[i]

@@ -46,7 +46,7 @@ def _hashes(vocabulary: tuple[str, ...]) -> NDArray[np.uint64]:
 def count_few(
     offsets: NDArray[np.int64], hashes: NDArray[np.uint64], vocabulary: NDArray[np.uint64]
 ) -> NDArray[np.int64]:
-    """How many words of each text are one of a few; of more than about twenty ``kernels.known_runs`` counts them sooner.
+    """How many words of each text are one of a few; those of a long list ``kernels.known_runs`` counts sooner.
 
     Args:
         offsets: the texts' ranges of words.

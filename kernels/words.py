@@ -295,11 +295,13 @@ def _folded_ascii(data, starts, ends, chosen, hashes, others) -> Any:
     for k in range(len(chosen)):
         at = starts[chosen[k]]
         size = ends[chosen[k]] - at
-        if size <= 8 and at <= limit:  # most tokens: hashing them again costs less than guessing the case
-            word = load_word(data, at) & (_ALL >> np.uint64(64 - 8 * size))
-            hashes[k] = mix_end(mix_step(FIRST_STATE, case_folded(word)))
+        if size <= 16 and at <= limit - 8:  # nearly all: hashing them again costs less than guessing the case
+            first, second = two_words(data, at, size)
+            short = mix_step(FIRST_STATE, case_folded(first))
+            long = mix_step(short, case_folded(second))
+            hashes[k] = mix_end(long if size > 8 else short)
             others[left] = k
-            left += np.uint64(word & _TOPS != 0)
+            left += np.uint64((first | second) & _TOPS != 0)
             continue
         state = FIRST_STATE
         high = np.uint64(0)
