@@ -12,6 +12,7 @@ from kernels.characters import LineCharacters, line_characters
 from kernels.lines import Lines, lines
 from kernels.ngrams import Runs, runs
 from kernels.occurrences import PhraseGroup, count_occurrences, finder
+from kernels.ratios import ratios
 from kernels.segments import counts_of, range_sums, range_sums_where
 from kernels.spaced import SpacedTokens, carried_counts, spaced_counts, spaced_tokens
 from kernels.strings import TextBatch
@@ -192,4 +193,4 @@ def sums(values: NDArray[np.int64] | NDArray[np.bool_], offsets: NDArray[np.int6
 
 def ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """``part / whole``, and 0 where there is no whole: a signal is a number for every text, the empty one too."""
-    return np.divide(part, whole, out=np.zeros(len(part), np.float64), where=whole != 0)
+    return ratios(part, whole)

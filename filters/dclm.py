@@ -25,12 +25,12 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.refinedweb import RULES as REFINEDWEB_RULES
 from filters.rule import Rule
-from kernels.known_runs import count_known, known_hashes
 from kernels.lines import inner_lines
 from kernels.occurrences import PhraseGroup
 from kernels.phrases import begins_with, ends_with
 from kernels.repeated_lines import repeated
 from kernels.spaced import spelling_hash
+from kernels.vocabulary import count_few
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -43,7 +43,7 @@ _SYMBOLS: Final = PhraseGroup(("#", "...", ". . .", "…"))
 
 @cache
 def _stop_words() -> NDArray[np.uint64]:
-    return known_hashes([spelling_hash(word) for word in STOP_WORDS])
+    return np.array([spelling_hash(word) for word in STOP_WORDS], np.uint64)
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
@@ -64,7 +64,7 @@ def _quality(batch: Batch) -> dict[str, NDArray[Any]]:
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_count),
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
-        "stop_words": count_known(tokens.offsets, tokens.folded, _stop_words()),
+        "stop_words": count_few(tokens.offsets, tokens.folded, _stop_words()),
     }
 
 

@@ -27,13 +27,14 @@ from filters.family import Family
 from filters.gopher import STOP_WORDS
 from filters.naughty import naughty_hashes, naughty_phrases
 from filters.rule import Rule
-from kernels.known_runs import count_known, known_hashes
+from kernels.known_runs import count_known
 from kernels.ngrams import runs
 from kernels.occurrences import PhraseGroup
 from kernels.periods import longest_period
 from kernels.phrases import begins_with, ends_with, words_with
 from kernels.repeated_lines import repeated
 from kernels.spaced import medians, spelling_hash
+from kernels.vocabulary import count_few
 
 __all__ = ["FAMILY", "RULES"]
 
@@ -51,7 +52,7 @@ _JAVASCRIPT: Final = PhraseGroup(("javascript",), fold=True)
 
 @cache
 def _stop_words() -> NDArray[np.uint64]:
-    return known_hashes([spelling_hash(word) for word in STOP_WORDS])
+    return np.array([spelling_hash(word) for word in STOP_WORDS], np.uint64)
 
 
 def _measure(batch: Batch) -> Mapping[str, NDArray[Any]]:
@@ -78,7 +79,7 @@ def _gopher(batch: Batch) -> dict[str, NDArray[Any]]:
         "median_word_length": medians(tokens.offsets, tokens.chars),
         "symbol_ratio": ratio(symbols, count),
         "alphabetic_word_ratio": ratio(sums(tokens.alphabetic, tokens.offsets), count),
-        "stop_words": count_known(tokens.offsets, tokens.hashes, _stop_words()),
+        "stop_words": count_few(tokens.offsets, tokens.hashes, _stop_words()),
         "bullet_line_ratio": ratio(sums(bullets, lines.offsets), line_count),
         "ellipsis_line_ratio": ratio(sums(ellipses, lines.offsets), line_count),
         "duplicate_line_ratio": ratio(by_line.copies + 2 * (opens & closes), line_count),

@@ -57,22 +57,26 @@ def _counts_until(kinds, kind, positions, ends) -> Any:
 
 @njit(cache=True, nogil=True)
 def _sums(values, offsets) -> Any:
-    found = np.zeros(len(offsets) - 1, np.int64)
+    found = np.empty(len(offsets) - 1, np.int64)
     for i in range(len(found)):
+        own = values[offsets[i] : offsets[i + 1]]  # counted from 0, several are added up by one instruction
         total = np.int64(0)
-        for k in range(offsets[i], offsets[i + 1]):
-            total += values[k]
+        for k in range(len(own)):
+            total += own[k]
         found[i] = total
     return found
 
 
 @njit(cache=True, nogil=True)
 def _sums_where(values, kinds, kind, offsets) -> Any:
-    found = np.zeros(len(offsets) - 1, np.int64)
+    found = np.empty(len(offsets) - 1, np.int64)
+    wanted = np.uint8(kind)
     for i in range(len(found)):
+        own = values[offsets[i] : offsets[i + 1]]
+        which = kinds[offsets[i] : offsets[i + 1]]
         total = np.int64(0)
-        for k in range(offsets[i], offsets[i + 1]):
-            total += values[k] if kinds[k] == kind else 0
+        for k in range(len(own)):
+            total += own[k] if which[k] == wanted else 0
         found[i] = total
     return found
 

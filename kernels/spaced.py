@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _SEED: Final = np.uint64(0x9E3779B97F4A7C15)
+_STRETCH: Final = 512  # words that are fetched before they are hashed: they stay in the nearest cache
 # Odd 64-bit constants of xxHash64.
 _FIRST_FACTOR: Final = np.uint64(0x9E3779B185EBCA87)
 _SECOND_FACTOR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -186,19 +187,6 @@ def _letters(word) -> Any:
     return (lower + _FROM_A) & ~(lower + _BEYOND_Z) & ~word
 
 
-@njit(cache=True, nogil=True)
-def _last_words(data, start, size) -> Any:
-    """The same as ``two_words`` at the end of the data, where no sixteen bytes lie."""
-    first = second = np.uint64(0)
-    for place in range(size):
-        byte = np.uint64(data[start + place])
-        if place < 8:
-            first |= byte << np.uint64(8 * place)
-        else:
-            second |= byte << np.uint64(8 * place - 64)
-    return first, second
-
-
 @njit(cache=True, nogil=True, inline="always")
 def _mixed(first, second, size) -> Any:
     """Hash of a word of at most sixteen bytes; its length tells NULs at its end from what is not there."""
@@ -209,57 +197,92 @@ def _mixed(first, second, size) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _read_long(data, start, end) -> Any:
+    """Both hashes of a word of any length, wherever it stands, its letters, and the bits of its bytes."""
+    limit = len(data) - 8
+    at = start
+    size = end - start
+    first = second = np.uint64(0)
+    state = other = mix_step(_SEED, size)
+    letters = high = np.uint64(0)
+    while True:
+        if at <= limit:
+            word = load_word(data, at)
+        else:
+            word = load_word(data, limit) >> np.uint64(8 * (at - limit))
+        if size < 8:
+            word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+        first, second = (word, second) if at == start else (first, word)
+        high |= word
+        letters |= _letters(word)
+        state = mix_step(state, word)
+        other = mix_step(other, case_folded(word))
+        if size <= 8:
+            break
+        at += 8
+        size -= 8
+    if end - start <= 16:
+        return (
+            _mixed(first, second, end - start),
+            _mixed(case_folded(first), case_folded(second), end - start),
+            (letters),
+            high,
+        )
+    return mix_end(state), mix_end(other), letters, high
+
+
+@njit(cache=True, nogil=True)
 def _read(data, starts, ends, property_index, properties) -> Any:
-    """Eight bytes a step, with zeros behind the last: the length, which the hash begins with, tells NULs from them."""
+    """Eight bytes a step, with zeros behind the last: the length, which the hash begins with, tells NULs from them.
+
+    A stretch of words is first fetched and then hashed: what has no memory to wait for and no branch is done for
+    several words by one instruction.
+    """
     m = len(starts)
     hashes = np.empty(m, np.uint64)
     folded = np.empty(m, np.uint64)
     chars = np.empty(m, np.int64)
     alphabetic = np.empty(m, np.bool_)
-    others = np.empty(m, np.int32)  # the words beyond ASCII
-    left = np.uint64(0)
-    limit = len(data) - 8
-    for k in range(m):
-        at = starts[k]
-        size = ends[k] - at
-        chars[k] = size
-        others[left] = k
-        if size <= 16:  # most words
-            if at <= limit - 8:
-                first, second = two_words(data, at, size)
-            else:
-                first, second = _last_words(data, at, size)
-            hashes[k] = _mixed(first, second, size)
-            folded[k] = _mixed(case_folded(first), case_folded(second), size)
-            alphabetic[k] = (_letters(first) | _letters(second)) & _TOPS != 0
-            left += np.uint64((first | second) & _TOPS != 0)
-            continue
-        state = other = mix_step(_SEED, size)
-        letters = high = np.uint64(0)
-        while True:
-            if at <= limit:
-                word = load_word(data, at)
-            else:
-                word = load_word(data, limit) >> np.uint64(8 * (at - limit))
-            if size < 8:
-                word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
-            high |= word
-            letters |= _letters(word)
-            state = mix_step(state, word)
-            other = mix_step(other, case_folded(word))
-            if size <= 8:
-                break
-            at += 8
-            size -= 8
-        hashes[k] = mix_end(state)
-        folded[k] = mix_end(other)
-        alphabetic[k] = letters & _TOPS != 0
-        left += np.uint64(high & _TOPS != 0)
-    for number in range(left):
-        k = others[number]
-        count, letter = _decoded_word(data, starts[k], ends[k], property_index, properties)
-        chars[k] = count
-        alphabetic[k] |= letter
+    firsts = np.empty(_STRETCH, np.uint64)
+    seconds = np.empty(_STRETCH, np.uint64)
+    highs = np.empty(_STRETCH, np.uint64)
+    limit = len(data) - 16
+    for base in range(0, m, _STRETCH):
+        count = min(_STRETCH, m - base)
+        own_starts = starts[base : base + count]
+        own_ends = ends[base : base + count]
+        own_hashes = hashes[base : base + count]
+        own_folded = folded[base : base + count]
+        own_chars = chars[base : base + count]
+        own_alphabetic = alphabetic[base : base + count]
+        others = np.int64(0)
+        for k in range(count):
+            start = own_starts[k]
+            size = own_ends[k] - start
+            others += (size > 16) | (start > limit)
+            own_chars[k] = size
+            firsts[k], seconds[k] = two_words(data, min(start, limit), min(size, 16))
+        beyond = np.uint64(0)
+        for k in range(count):
+            first = firsts[k]
+            second = seconds[k]
+            own_hashes[k] = _mixed(first, second, own_chars[k])
+            own_folded[k] = _mixed(case_folded(first), case_folded(second), own_chars[k])
+            own_alphabetic[k] = (_letters(first) | _letters(second)) & _TOPS != 0
+            highs[k] = (first | second) & _TOPS
+            beyond |= highs[k]
+        if others:
+            for k in range(count):
+                if own_chars[k] > 16 or own_starts[k] > limit:
+                    own_hashes[k], own_folded[k], letters, high = _read_long(data, own_starts[k], own_ends[k])
+                    own_alphabetic[k] = letters & _TOPS != 0
+                    highs[k] = high & _TOPS
+                    beyond |= highs[k]
+        if beyond:
+            for k in range(count):
+                if highs[k]:
+                    own_chars[k], letter = _decoded_word(data, own_starts[k], own_ends[k], property_index, properties)
+                    own_alphabetic[k] |= letter
     return hashes, folded, chars, alphabetic
 
 

@@ -1,4 +1,4 @@
-"""Which words of a short list each text holds."""
+"""Which words of a short list each text holds, and how often."""
 
 # pyright: reportMissingParameterType=false
 # The types of a kernel's parameters are those it is called with: Numba compiles it for them.
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -16,7 +17,9 @@ from kernels.blocks import count_bits
 from kernels.tokens import Tokens
 from kernels.words import Spelling, Words, token_hashes
 
-__all__ = ["distinct_known_words"]
+__all__ = ["count_few", "distinct_known_words"]
+
+_STRETCH: Final = 2048  # words
 
 
 def distinct_known_words(found: Tokens | Words, spelled: Spelling, vocabulary: Sequence[str]) -> NDArray[np.int64]:
@@ -32,24 +35,60 @@ def distinct_known_words(found: Tokens | Words, spelled: Spelling, vocabulary: S
     """
     if len(vocabulary) > 64 or len(set(vocabulary)) < len(vocabulary):
         raise ValueError(f"vocabulary: found {len(vocabulary)} words, expected at most 64, all different")
-    hashes = token_hashes(vocabulary)
-    size = 64
-    while len(set((hashes % np.uint64(size)).tolist())) < len(hashes):
-        size *= 2
-    numbers = np.zeros(size, np.uint8)  # at the low bits of a word's hash, its number; 0 is no word's
-    numbers[hashes % np.uint64(size)] = np.arange(len(hashes)) + 1
-    return _distinct(found.offsets, spelled.hashes, numbers, np.concatenate([np.zeros(1, np.uint64), hashes]))
+    return _distinct(found.offsets, spelled.hashes, _hashes(tuple(vocabulary)))
+
+
+@lru_cache(maxsize=64)
+def _hashes(vocabulary: tuple[str, ...]) -> NDArray[np.uint64]:
+    return token_hashes(vocabulary)
+
+
+def count_few(
+    offsets: NDArray[np.int64], hashes: NDArray[np.uint64], vocabulary: NDArray[np.uint64]
+) -> NDArray[np.int64]:
+    """How many words of each text are one of a few; those of a long list ``kernels.known_runs`` counts sooner.
+
+    Args:
+        offsets: the texts' ranges of words.
+        hashes: one hash a word.
+        vocabulary: the hashes of the few, all different.
+    """
+    return _count_few(offsets, hashes, vocabulary)
+
+
+# Every word is compared with each of the vocabulary, several by one instruction and without a branch: which word comes
+# next cannot be guessed. A stretch of them stays in the nearest cache meanwhile.
 
 
 @njit(cache=True, nogil=True)
-def _distinct(offsets, hashes, numbers, vocabulary) -> Any:
-    counts = np.zeros(len(offsets) - 1, np.int64)
-    mask = np.uint64(len(numbers) - 1)
+def _distinct(offsets, hashes, vocabulary) -> Any:
+    counts = np.empty(len(offsets) - 1, np.int64)
     for i in range(len(counts)):
         seen = np.uint64(0)
-        for k in range(offsets[i], offsets[i + 1]):
-            number = numbers[hashes[k] & mask]
-            # Not a branch: which word comes next cannot be guessed.
-            seen |= np.uint64(number > 0 and hashes[k] == vocabulary[number]) << np.uint64((number - 1) & 63)
+        for base in range(offsets[i], offsets[i + 1], _STRETCH):
+            own = hashes[base : min(base + _STRETCH, offsets[i + 1])]
+            for number in range(len(vocabulary)):
+                wanted = vocabulary[number]
+                found = np.int64(0)
+                for k in range(len(own)):
+                    found += own[k] == wanted
+                seen |= np.uint64(found > 0) << np.uint64(number)
         counts[i] = count_bits(seen)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _count_few(offsets, hashes, vocabulary) -> Any:
+    counts = np.empty(len(offsets) - 1, np.int64)
+    for i in range(len(counts)):
+        total = np.int64(0)
+        for base in range(offsets[i], offsets[i + 1], _STRETCH):
+            own = hashes[base : min(base + _STRETCH, offsets[i + 1])]
+            for number in range(len(vocabulary)):
+                wanted = vocabulary[number]
+                found = np.int64(0)
+                for k in range(len(own)):
+                    found += own[k] == wanted
+                total += found
+        counts[i] = total
     return counts

@@ -83,6 +83,7 @@ _MULTIPLY_CODE: Final = np.uint64(0x87C37B91114253D5)
 _MULTIPLY_STATE: Final = np.uint64(0x4CF5AD432745937F)
 _FINAL_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _FINAL_2: Final = np.uint64(0x94D049BB133111EB)
+_STRETCH: Final = 512  # tokens that are fetched before they are hashed: they stay in the nearest cache
 _U27: Final = np.uint64(27)
 _U30: Final = np.uint64(30)
 _U8: Final = np.uint64(8)
@@ -159,11 +160,8 @@ def folded_spelling(
         types: the tokens' types by the same hashes, where they are known already.
     """
     types = types or token_types(spelled.hashes)
-    firsts = types.firsts
-    tables = unicode_tables()
-    hashes = spelled.hashes[firsts]
-    folded = _folded_spelling(at_least_a_block(batch.data), found.starts[firsts], found.ends[firsts], hashes, tables)
-    return of_tokens(folded, types)
+    data, tables = at_least_a_block(batch.data), unicode_tables()
+    return of_tokens(_folded_spelling(data, found.starts, found.ends, spelled.hashes, types.firsts, tables), types)
 
 
 def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
@@ -213,21 +211,40 @@ def two_words(data, start, size) -> Any:
 
 @njit(cache=True, nogil=True)
 def _spelling(data, starts, ends) -> Any:
-    """Hash of each token's bytes, eight a step, with zeros behind the last (no token holds a NUL); its code points."""
-    hashes = np.empty(len(starts), np.uint64)
-    chars = np.empty(len(starts), np.int64)
+    """Hash of each token's bytes, eight a step, with zeros behind the last (no token holds a NUL); its code points.
+
+    A stretch of tokens is first fetched and then hashed: what has no memory to wait for and no branch is done for
+    several tokens by one instruction.
+    """
+    m = len(starts)
+    hashes = np.empty(m, np.uint64)
+    chars = np.empty(m, np.int64)
+    firsts = np.empty(_STRETCH, np.uint64)
+    seconds = np.empty(_STRETCH, np.uint64)
+    sizes = np.empty(_STRETCH, np.int64)
     limit = len(data) - 16
-    for k in range(len(starts)):
-        start = starts[k]
-        size = ends[k] - start
-        if size <= 16 and start <= limit:
-            first, second = two_words(data, start, size)
-            short = mix_step(FIRST_STATE, first)
-            long = mix_step(short, second)
-            hashes[k] = mix_end(long if size > 8 else short)
-            chars[k] = size - _continuations(first) - _continuations(second)
-        else:
-            hashes[k], chars[k] = _long_spelling(data, start, ends[k])
+    for base in range(0, m, _STRETCH):
+        count = min(_STRETCH, m - base)
+        own_starts = starts[base : base + count]
+        own_ends = ends[base : base + count]
+        own_hashes = hashes[base : base + count]
+        own_chars = chars[base : base + count]
+        others = np.int64(0)
+        for k in range(count):
+            start = own_starts[k]
+            size = own_ends[k] - start
+            others += (size > 16) | (start > limit)
+            sizes[k] = size
+            firsts[k], seconds[k] = two_words(data, min(start, limit), min(size, 16))
+        for k in range(count):
+            short = mix_step(FIRST_STATE, firsts[k])
+            long = mix_step(short, seconds[k])
+            own_hashes[k] = mix_end(long if sizes[k] > 8 else short)
+            own_chars[k] = sizes[k] - _continuations(firsts[k]) - _continuations(seconds[k])
+        if others:
+            for k in range(count):
+                if sizes[k] > 16 or own_starts[k] > limit:
+                    own_hashes[k], own_chars[k] = _long_spelling(data, own_starts[k], own_ends[k])
     return hashes, chars
 
 
@@ -271,18 +288,20 @@ def _folded_bytes(units, count, folded) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _folded_ascii(data, starts, ends, spelled, hashes, others) -> Any:
-    """Hash the tokens of ASCII alone; the numbers of the others, in ``others``, and how many they are."""
+def _folded_ascii(data, starts, ends, chosen, hashes, others) -> Any:
+    """Hash the chosen tokens that are ASCII alone; the places of the others, in ``others``, and how many they are."""
     limit = len(data) - 8
     left = np.uint64(0)
-    for k in range(len(starts)):
-        at = starts[k]
-        size = ends[k] - at
-        if size <= 8 and at <= limit:  # most tokens: hashing them again costs less than guessing the case
-            word = load_word(data, at) & (_ALL >> np.uint64(64 - 8 * size))
-            hashes[k] = mix_end(mix_step(FIRST_STATE, case_folded(word)))
+    for k in range(len(chosen)):
+        at = starts[chosen[k]]
+        size = ends[chosen[k]] - at
+        if size <= 16 and at <= limit - 8:  # nearly all: hashing them again costs less than guessing the case
+            first, second = two_words(data, at, size)
+            short = mix_step(FIRST_STATE, case_folded(first))
+            long = mix_step(short, case_folded(second))
+            hashes[k] = mix_end(long if size > 8 else short)
             others[left] = k
-            left += np.uint64(word & _TOPS != 0)
+            left += np.uint64((first | second) & _TOPS != 0)
             continue
         state = FIRST_STATE
         high = np.uint64(0)
@@ -303,24 +322,26 @@ def _folded_ascii(data, starts, ends, spelled, hashes, others) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _folded_spelling(data, starts, ends, spelled, tables) -> Any:
-    hashes = np.empty(len(starts), np.uint64)
-    others = np.empty(len(starts), np.int32)
+def _folded_spelling(data, starts, ends, spelled, chosen, tables) -> Any:
+    """The hashes of the tokens with the numbers in ``chosen``; ``spelled`` are those of all tokens as they stand."""
+    hashes = np.empty(len(chosen), np.uint64)
+    others = np.empty(len(chosen), np.int32)
     ascii_table = ascii_units(tables)
     units = np.empty(64, np.uint32)
     folded = np.zeros(4 * 64 + 8, np.uint8)
-    for number in range(_folded_ascii(data, starts, ends, spelled, hashes, others)):
+    for number in range(_folded_ascii(data, starts, ends, chosen, hashes, others)):
         k = others[number]
-        start = starts[k]
-        size = ends[k] - start
+        start = starts[chosen[k]]
+        end = ends[chosen[k]]
+        size = end - start
         if size > len(units):
             units = np.empty(size, np.uint32)
             folded = np.zeros(4 * size + 8, np.uint8)
-        length = _folded_bytes(units, decode_part(data, start, ends[k], tables, ascii_table, units), folded)
+        length = _folded_bytes(units, decode_part(data, start, end, tables, ascii_table, units), folded)
         same = length == size
         for place in range(min(length, size)):
             same &= folded[place] == data[start + place]
-        hashes[k] = spelled[k] if same else _long_spelling(folded, 0, length)[0]
+        hashes[k] = spelled[chosen[k]] if same else _long_spelling(folded, 0, length)[0]
     return hashes
 
 

@@ -11,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from kernels.divergence import BUCKETS, bucket_counts, divergence
 from kernels.lines import LineRule, lines
 from kernels.phrases import count_phrases, phrase_lines, words_with
-from kernels.spaced import longest_words, spaced_counts, spaced_ranges
+from kernels.ratios import ratios
+from kernels.spaced import longest_words, spaced_counts, spaced_ranges, spaced_tokens, spelling_hash
 from kernels.strings import TextBatch, text_batch
+from kernels.token_types import token_types
 from kernels.tokens import tokens, tokens_of_units
 from kernels.unicode import decode_text, unicode_tables
-from kernels.vocabulary import distinct_known_words
-from kernels.words import spelled_words, token_hashes
+from kernels.vocabulary import count_few, distinct_known_words
+from kernels.words import spelled_words, token_hashes, token_spelling
 
 PIECES = st.sampled_from(
     [
@@ -140,6 +143,65 @@ def test_known_words(texts: list[str]) -> None:
         len(set(names[found.offsets[i] : found.offsets[i + 1]]).intersection(vocabulary)) for i in range(len(texts))
     ]
     assert distinct_known_words(found, spelling, vocabulary).tolist() == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(TEXT, st.integers(0, 40))
+def test_a_word_is_read_alike_in_every_stretch(text: str, more: int) -> None:
+    """Of a stretch in the middle, of the last one and at the end of the buffer."""
+    parts = ["the", "w" * 16, "Q" * 17, "é" * 8, "é" * 9, "long" * 9, text, "end"]
+    batch = exact_batch([" ".join(parts * 150), " ".join(parts[-more:] or parts)])
+    found = tokens(batch)
+    data = batch.data.tobytes()
+    names = [data[a:b] for a, b in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
+    spelling = token_spelling(batch, found)
+    known = dict(zip(names, spelling.hashes.tolist(), strict=True))
+    assert spelling.hashes.tolist() == [known[name] for name in names]
+    assert known == dict(zip(known, token_hashes([name.decode() for name in known]).tolist(), strict=True))
+    assert spelling.chars.tolist() == [len(name.decode()) for name in names]
+    spaced = spaced_tokens(batch)
+    for k in (0, 1, 2, 3, 4, 5, 511, 512, 513, len(spaced.starts) - 2, len(spaced.starts) - 1):
+        word = data[spaced.starts[k] : spaced.ends[k]].decode()
+        lower = "".join(sign.lower() if sign.isascii() else sign for sign in word)
+        assert (int(spaced.hashes[k]), int(spaced.folded[k])) == (spelling_hash(word), spelling_hash(lower))
+        assert (spaced.chars[k], spaced.alphabetic[k]) == (len(word), any(map(str.isalpha, word)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), max_size=300), max_size=3))
+def test_few_words_are_counted(texts: list[list[int]]) -> None:
+    texts.append([number % 10 for number in range(5000)])  # more than one stretch
+    offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    hashes = np.array([number for text in texts for number in text], np.uint64)
+    few = np.array([2, 3, 5], np.uint64)
+    assert count_few(offsets, hashes, few).tolist() == [sum(number in (2, 3, 5) for number in text) for text in texts]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40) | st.just(0)), max_size=20))
+def test_ratios(pairs: list[tuple[int, int]]) -> None:
+    numbers = np.array(pairs, np.int64).reshape(-1, 2)
+    assert ratios(numbers[:, 0], numbers[:, 1]).tolist() == [part / whole if whole else 0 for part, whole in pairs]
+
+
+def test_ratios_are_of_whole_numbers() -> None:
+    with pytest.raises(TypeError, match="float64"):
+        ratios(np.array([0.5]), np.array([1]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="found 1 parts"):
+        ratios(np.array([1]), np.array([1, 2]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXT)
+def test_cross_entropy_goes_by_the_buckets(text: str) -> None:
+    """Each type is read at once for ``divergence``, and byte by byte for ``bucket_counts``."""
+    batch = exact_batch([text, "end"])
+    found = tokens(batch)
+    bits = np.sqrt(np.arange(BUCKETS, dtype=np.float64))
+    far = divergence(batch, found, token_types(token_spelling(batch, found).hashes), bits)
+    own = exact_batch([text])
+    counts = bucket_counts(own, spelled_words(own)[0])
+    expected = float((counts * bits).sum()) / max(1, int(counts.sum()))
+    assert float(far.cross[0]) == pytest.approx(expected)
 
 
 def test_hashes_of_spelling_are_fixed() -> None:
