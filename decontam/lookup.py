@@ -3,8 +3,9 @@
 1. **Pairs.** Two words that follow each other in an n-gram of an item are marked in a small table, those of long and of
    short n-grams apart. As many marked pairs in a row as an n-gram has are a candidate; most of a text ends here, in the
    processor's cache, nothing hashed.
-2. **A Bloom filter** of the n-grams turns away 99 of 100 candidates.
-3. **The n-grams themselves**, in order, with a directory of their leading bits.
+2. **Slots**, one for the n-grams with given leading bits, say where these begin and hold a Bloom filter of them, which
+   turns away 99 of 100 candidates: one line of memory for both.
+3. **The n-grams themselves**, in order.
 
 The first two let pass too much and never too little, so what is found is what the third alone would find.
 """
@@ -25,53 +26,55 @@ from decontam.seeds import BASE
 from kernels.blocks import count_bits, prefetch
 from kernels.mixing import finish
 
-__all__ = ["confirmed", "lookup_of", "prepare", "sifted"]
+__all__ = ["behind", "confirmed", "lookup_of", "prepare", "sifted"]
 
 _U1: Final = np.uint64(1)
 _U5: Final = np.uint64(5)
-_U6: Final = np.uint64(6)
-_U12: Final = np.uint64(12)
+_U10: Final = np.uint64(10)
 _U16: Final = np.uint64(16)
 _U31: Final = np.uint64(31)
-_U63: Final = np.uint64(63)
+_U32: Final = np.uint64(32)
 _EVEN: Final = np.uint64(0x5555555555555555)
 _LOW: Final = np.uint64(0xFFFF)
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
+_MOST_GRAMS: Final = 1 << 32
 _MOST_BITS: Final = 26  # of the table of pairs while it is filled: 16 MB
 _LEAST_BITS: Final = 12
 _SPARSE: Final = 3  # of the table's pairs one in so many is marked, at most: a smaller table is nearer the processor
 
 
 def prepare(postings: Postings, brief: NDArray[np.bool_], n: int, short: int) -> Lookup:
-    """Make the tables for n-grams of ``n`` words and, where ``brief`` says so of a posting, of ``short`` words."""
+    """Make the tables for n-grams of ``n`` words and, where ``brief`` says so of a posting, of ``short`` words.
+
+    Raises:
+        ValueError: there are more n-grams than a slot can number.
+    """
     grams = postings.grams
-    size = max(10, (len(grams) // 4).bit_length())
-    bits = np.zeros(1 << size, np.uint64)
-    _set_bits(bits, np.uint64(64 - size), grams)
+    if len(grams) >= _MOST_GRAMS:
+        raise ValueError(
+            f"benchmarks: {len(grams):,} n-grams, more than one index holds ({_MOST_GRAMS - 1:,}); "
+            "make an index of some of them, and another of the rest"
+        )
     leading = max(4, len(grams).bit_length() - 1)
-    directory = np.zeros((1 << leading) + 1, np.int32 if len(grams) < 1 << 31 else np.int64)
-    _set_directory(directory, np.uint64(64 - leading), grams)
+    slots = np.zeros(1 << leading, np.uint64)
+    _set_slots(slots, np.uint64(64 - leading), grams)
     pair_bits = min(_MOST_BITS, max(_LEAST_BITS, (_SPARSE * len(postings.words)).bit_length()))
     pairs = np.zeros(1 << (pair_bits - 5), np.uint64)
     _set_pairs(pairs, np.uint64(64 - pair_bits), postings, brief, n, short)
     while pair_bits > _LEAST_BITS and 2 * _SPARSE * _most(pairs) <= 1 << pair_bits:
         pairs = _halved(pairs)  # pairs repeat: there are far fewer than words
         pair_bits -= 1
-    return lookup_of(postings, bits, directory, pairs)
+    return lookup_of(postings, slots, pairs)
 
 
-def lookup_of(
-    postings: Postings, bits: NDArray[np.uint64], directory: NDArray[Any], pairs: NDArray[np.uint64]
-) -> Lookup:
+def lookup_of(postings: Postings, slots: NDArray[np.uint64], pairs: NDArray[np.uint64]) -> Lookup:
     """Put tables that were made before to their use: a place in one is the leading bits of a number."""
     return Lookup(
-        bits,
-        np.uint64(65 - len(bits).bit_length()),
-        directory,
-        np.uint64(65 - (len(directory) - 1).bit_length()),
+        slots,
+        np.uint64(65 - len(slots).bit_length()),
         pairs,
         np.uint64(60 - len(pairs).bit_length()),
-        int(np.diff(postings.piece_offsets).max(initial=0)),
+        int(postings.pieces["words"].max(initial=0)),
     )
 
 
@@ -122,15 +125,15 @@ def confirmed(window, where, candidates, size, once, known, lookup, hashes, whic
         candidates: how many they are.
         size: words of an n-gram.
         once: of equal n-grams that begin at words beside each other (a run of one word) keep the first alone.
-        known: n-grams, ascending.
+        known: n-grams (``GRAM``), ascending.
         lookup: ``Lookup`` of them.
         hashes: room for as many numbers as there are candidates.
-        which: takes the place of each among the known ones.
+        which: takes the place of each among the known ones: of the first, where it stands there several times.
 
     Returns:
         How many are kept.
     """
-    bits, bit_shift = lookup.bits, lookup.bit_shift
+    slots, shift = lookup.slots, lookup.slot_shift
     # What is asked for in one loop is there in the next: each place in memory would be waited for otherwise.
     for c in range(candidates):
         rolling = np.uint64(0)  # as ``gram_hash``, to which the window would be passed and counted, atomically
@@ -138,66 +141,70 @@ def confirmed(window, where, candidates, size, once, known, lookup, hashes, whic
             rolling = rolling * BASE + window[k]
         gram = finish(rolling)
         hashes[c] = gram
-        prefetch(bits, gram >> bit_shift)
-    directory, directory_shift = lookup.directory, lookup.directory_shift
+        prefetch(slots, gram >> shift)
     total = 0
     last = np.int64(-2)
     previous = np.uint64(0)
     for c in range(candidates):
         k = where[c]
         gram = hashes[c]
+        slot = slots[gram >> shift]
         wanted = _bits_of(gram)
         again = once & (k == last + 1) & (gram == previous)
         last = k
         previous = gram
-        if bits[gram >> bit_shift] & wanted == wanted and not again:
-            prefetch(directory, gram >> directory_shift)
+        if slot & wanted == wanted and not again:
+            which[total] = slot >> _U32
+            prefetch(known, which[total])
             hashes[total] = gram
             where[total] = k
             total += 1
-    for c in range(total):
-        which[c] = directory[hashes[c] >> directory_shift]
-        prefetch(known, which[c])
     found = 0
     for c in range(total):
         at = which[c]
-        end = np.int64(directory[(hashes[c] >> directory_shift) + _U1])
-        while at < end and known[at] < hashes[c]:
+        gram = hashes[c]
+        while at < len(known) and known[at].gram < gram:
             at += 1
         where[found] = where[c]
         which[found] = at
-        found += at < end and known[at] == hashes[c]
+        found += at < len(known) and known[at].gram == gram
     return found
+
+
+@njit(cache=True, nogil=True)
+def behind(known, first) -> Any:
+    """Return the place behind the last of equal n-grams, of which ``first`` is the first."""
+    gram = known[first].gram
+    last = first + 1
+    while last < len(known) and known[last].gram == gram:
+        last += 1
+    return last
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _bits_of(gram) -> Any:
-    """Return the three bits of an n-gram in its word of the filter."""
-    return (_U1 << (gram & _U63)) | (_U1 << ((gram >> _U6) & _U63)) | (_U1 << ((gram >> _U12) & _U63))
+    """Return the three bits of an n-gram in the filter of its slot."""
+    return (_U1 << (gram & _U31)) | (_U1 << ((gram >> _U5) & _U31)) | (_U1 << ((gram >> _U10) & _U31))
 
 
 @njit(cache=True, nogil=True)
-def _set_bits(bits, shift, grams) -> None:
-    for gram in grams:
-        bits[gram >> shift] |= _bits_of(gram)
-
-
-@njit(cache=True, nogil=True)
-def _set_directory(directory, shift, grams) -> None:
-    """Write where the n-grams with given leading bits begin."""
-    for gram in grams:
-        directory[(gram >> shift) + _U1] += 1
-    for k in range(1, len(directory)):
-        directory[k] += directory[k - 1]
+def _set_slots(slots, shift, grams) -> None:
+    """Write where the n-grams with given leading bits begin, above the bits of all of them."""
+    for q in range(len(grams)):
+        gram = grams[q].gram
+        at = gram >> shift
+        if slots[at] == 0:
+            slots[at] = np.uint64(q) << _U32
+        slots[at] |= _bits_of(gram)
 
 
 @njit(cache=True, nogil=True)
 def _set_pairs(pairs, shift, postings, brief, n, short) -> None:
     """Mark the pairs of words inside the n-grams of all pieces, two bits a pair: of long ones, and of short ones."""
-    words, offsets = postings.words, postings.piece_offsets
-    for q in range(len(postings.piece)):
-        piece = postings.piece[q]
-        at = offsets[piece] + postings.position[q]
+    words = postings.words
+    for q in range(len(postings.grams)):
+        gram = postings.grams[q]
+        at = postings.pieces[gram.piece].begin + gram.position
         kind = np.uint64(brief[q])
         for k in range(at + 1, at + (short if brief[q] else n)):
             pair = ((np.uint64(words[k - 1]) << _U16 | np.uint64(words[k])) * _SPREAD) >> shift

@@ -14,10 +14,9 @@ from decontam.align import scratch
 from decontam.cover import cover
 from decontam.found import cut_to, grown, room
 from decontam.layout import ALIGN, Text
-from decontam.lookup import confirmed, sifted
+from decontam.lookup import behind, confirmed, sifted
 from decontam.reading import desk, read
 from decontam.stretches import stretches
-from kernels.blocks import prefetch
 
 __all__ = ["scan"]
 
@@ -59,18 +58,14 @@ def scan(texts, postings, lookup, rules) -> Any:
         for words, where, total in ((rules.n, place_of.where, long), (rules.short, place_of.where_short, short)):
             total = confirmed(window, where, total, words, True, postings.grams, lookup, place_of.hashes, which)
             for c in range(total):
-                prefetch(postings.offsets, which[c])
-            for c in range(total):
-                prefetch(postings.piece, postings.offsets[which[c]])
-                prefetch(postings.position, postings.offsets[which[c]])
-            for c in range(total):
-                for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
+                for q in range(which[c], behind(postings.grams, which[c])):
                     if hits == capacity:
                         capacity *= 2
                         hit = grown(hit, capacity)
                         place = grown(place, capacity)
-                    hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(where[c])
-                    place[hits] = postings.position[q]
+                    gram = postings.grams[q]
+                    hit[hits] = (np.uint64(gram.piece) << _U32) | np.uint64(where[c])
+                    place[hits] = gram.position
                     hits += 1
                 if hits >= _MOST_HITS:
                     found, size = _scored(text, hit[:hits], place[:hits], postings, rules, covered, space, found, size)

@@ -48,11 +48,9 @@ def _held(hit, place, postings, rules, there) -> Any:
     words, weights = postings.words, postings.weights
     for k in range(len(hit)):
         piece = np.int64(hit[k] >> _U32)
-        prefetch(postings.piece_offsets, piece)
-        prefetch(postings.question, piece)
-        prefetch(postings.asked, piece)
+        prefetch(postings.pieces, piece)
     for k in range(len(hit)):
-        base = postings.piece_offsets[np.int64(hit[k] >> _U32)]
+        base = postings.pieces[np.int64(hit[k] >> _U32)].begin
         prefetch(words, base)
         for line in range(_LINES):
             prefetch(weights, base + 16 * line)
@@ -62,8 +60,10 @@ def _held(hit, place, postings, rules, there) -> Any:
     for k in range(len(hit)):
         if np.int64(hit[k] >> _U32) != piece:
             piece = np.int64(hit[k] >> _U32)
-            base, asked = postings.piece_offsets[piece], postings.asked[piece]
-            held = holds(words, weights, base, postings.question[piece], asked, rules.min_score * asked, there)
+            one = postings.pieces[piece]
+            held = holds(
+                words, weights, one.begin, np.int64(one.question), one.asked, rules.min_score * one.asked, there
+            )
         hit[left] = hit[k]
         place[left] = place[k]
         left += np.int64(held)
@@ -86,9 +86,8 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     free = np.int64(0)
     while begin < len(order):
         piece = np.int64(hit[order[begin]] >> _U32)
-        base = postings.piece_offsets[piece]
-        length = postings.piece_offsets[piece + 1] - base
-        question = postings.question[piece]
+        base, asked = postings.pieces[piece].begin, postings.pieces[piece].asked
+        length, question = np.int64(postings.pieces[piece].words), np.int64(postings.pieces[piece].question)
         slack = rules.max_gap + length // 4
         first = np.int64(hit[order[begin]] & _LOW)
         last = first
@@ -110,9 +109,9 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
             farthest = last
         low = max(free if piece == done else 0, nearest - slack)
         high = min(len(window), max(last + rules.n, farthest + length + slack))
-        least = rules.min_score * postings.asked[piece]
+        least = rules.min_score * asked
         words, weights = postings.words, postings.weights
-        if not could_hold(window, low, high, words, weights, base, question, postings.asked[piece], least, room.there):
+        if not could_hold(window, low, high, words, weights, base, question, asked, least, room.there):
             continue
         nearest -= slack
         farthest += slack
@@ -147,7 +146,7 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
         if count < rules.min_words or evidence < rules.min_evidence:
             continue
         found, size = reported(
-            text, piece, best.start, stop, best.first, after, best.weight / postings.asked[piece], postings, found, size
+            text, piece, best.start, stop, best.first, after, best.weight / asked, postings, found, size
         )
         # What lies inside the passage is found with it; behind it the item may stand again.
         done, free = piece, stop + 1

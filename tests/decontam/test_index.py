@@ -112,7 +112,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text.replace('"probe": "', '"probe": "0'))
     with pytest.raises(ValueError, match="splits or hashes words differently"):
         Index.load(folder)
-    manifest.write_text(text.replace("pomona-decontam-index-3", "other"))
+    manifest.write_text(text.replace("pomona-decontam-index-4", "other"))
     with pytest.raises(ValueError, match="format 'other'"):
         Index.load(folder)
     manifest.write_text("no json")
@@ -131,12 +131,12 @@ def test_an_opened_index_reads_its_tables_where_they_are(tmp_path: Path) -> None
     opened = Index.load(folder)
     for one in (built, opened):
         postings, lookup = one._postings, one._lookup  # pyright: ignore[reportPrivateUsage]
-        assert not any(array.flags.writeable for array in (*postings, lookup.bits, lookup.directory, lookup.pairs))
+        assert not any(array.flags.writeable for array in (*postings, lookup.slots, lookup.pairs))
     array = opened._postings.grams  # pyright: ignore[reportPrivateUsage]
     while isinstance(array, np.ndarray):
         array = array.base
     assert isinstance(array, mmap.mmap)
-    for name in ("bits", "directory", "pairs"):
+    for name in ("slots", "pairs"):
         ours, theirs = (getattr(one._lookup, name) for one in (built, opened))  # pyright: ignore[reportPrivateUsage]
         assert np.array_equal(ours, theirs)
 

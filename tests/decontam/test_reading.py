@@ -79,10 +79,12 @@ def test_every_known_n_gram_of_a_text_is_found(
             assert total == 0
             continue
         grams, _, positions = ngrams(np.array([0, count]), window, size)
-        expected = positions[np.isin(grams, known)].tolist()
+        there = np.isin(grams, known["gram"])
+        expected = positions[there].tolist()
         found = confirmed(window, where, total, size, False, known, lookup, np.zeros(count + 1, np.uint64), which)
         assert where[:found].tolist() == expected
-        assert known[which[:found]].tolist() == grams[np.isin(grams, known)].tolist()
+        # Of an n-gram that stands in several places, the first.
+        assert which[:found].tolist() == np.searchsorted(known["gram"], grams[there]).tolist()
 
 
 @pytest.mark.parametrize("size", [3, 5])
