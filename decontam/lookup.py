@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from decontam.layout import Lookup, Postings
 from decontam.seeds import BASE
-from kernels.blocks import count_bits, prefetch
+from kernels.blocks import count_bits, prefetch, write_places
 from kernels.mixing import finish
 
-__all__ = ["behind", "confirmed", "lookup_of", "prepare", "sifted"]
+__all__ = ["behind", "confirmed", "hashed", "held", "lookup_of", "possible", "prepare", "sifted"]
 
 _U1: Final = np.uint64(1)
 _U5: Final = np.uint64(5)
@@ -34,6 +34,9 @@ _U10: Final = np.uint64(10)
 _U16: Final = np.uint64(16)
 _U31: Final = np.uint64(31)
 _U32: Final = np.uint64(32)
+_U63: Final = np.uint64(63)
+_U64: Final = np.uint64(64)
+_ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _EVEN: Final = np.uint64(0x5555555555555555)
 _LOW: Final = np.uint64(0xFFFF)
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -88,31 +91,105 @@ def sifted(window, count, long, short, lookup, of_long, of_short) -> Any:
         long: words of an n-gram.
         short: the same; 0 for none.
         lookup: ``Lookup``.
-        of_long: takes the numbers of the first words, rising; room for ``count`` of them.
+        of_long: takes the numbers of the first words, rising; room for ``count`` of them and ``SPARE`` more.
         of_short: the same of the short ones.
 
     Returns:
         How many there are of each.
     """
     pairs, shift = lookup.pairs, lookup.pair_shift
-    found = np.int64(0)
-    found_short = np.int64(0)
-    least_short = short - 1 if short else count
-    run = np.int64(-1)  # marked pairs up to here
-    run_short = np.int64(-1)
-    before = np.uint64(0)
-    for k in range(count):
-        word = window[k] & _LOW
-        at = ((before << _U16 | word) * _SPREAD) >> shift
-        marked = pairs[at >> _U5] >> ((at & _U31) << _U1)
-        run = (run + 1) & -np.int64(marked & _U1)
-        run_short = (run_short + 1) & -np.int64(marked >> _U1 & _U1)
-        before = word
-        of_long[found] = k - long + 1
-        found += run >= long - 1
-        of_short[found_short] = k - short + 1
-        found_short += run_short >= least_short
-    return found, found_short
+    found = np.uint64(0)
+    found_short = np.uint64(0)
+    last = last_short = before = np.uint64(0)
+    for base in range(0, count, 64):
+        # Of 64 words, those that end a marked pair, as the bits of one number: nothing is guessed from word to word.
+        mask = mask_short = np.uint64(0)
+        for k in range(base, min(base + 64, count)):
+            word = window[k] & _LOW
+            at = ((before << _U16 | word) * _SPREAD) >> shift
+            marked = pairs[at >> _U5] >> ((at & _U31) << _U1)
+            mask = (mask >> _U1) | (marked << _U63)
+            mask_short = (mask_short >> _U1) | (marked >> _U1 << _U63)
+            before = word
+        rest = np.uint64(max(0, base + 64 - count))
+        mask >>= rest
+        mask_short >>= rest
+        if base == 0:  # no word stands before the first
+            mask &= ~_U1
+            mask_short &= ~_U1
+        ends = _runs(mask, last, long - 1)
+        found = write_places(of_long, found, base - long + 1, ends)
+        if short:
+            ends = _runs(mask_short, last_short, short - 1) if short > 1 else _ALL >> rest
+            found_short = write_places(of_short, found_short, base - short + 1, ends)
+        last, last_short = mask, mask_short
+    return np.int64(found), np.int64(found_short)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _runs(mask, before, size) -> Any:
+    """Return the bits of ``mask`` that end a run of ``size`` bits; it may begin in ``before``, the mask before it."""
+    whole = mask
+    for step in range(1, size):
+        shift = np.uint64(step)
+        whole &= (mask << shift) | (before >> (_U64 - shift))
+    return whole
+
+
+@njit(cache=True, nogil=True)
+def hashed(window, where, candidates, size, lookup, hashes) -> None:
+    """Hash n-grams of ``size`` words, and ask for their slots.
+
+    What is asked for in one loop is there in the next: each place in memory would be waited for otherwise. So the steps
+    of ``confirmed`` stand apart, for a scan to take with the n-grams of both lengths in turn.
+    """
+    slots, shift = lookup.slots, lookup.slot_shift
+    for c in range(candidates):
+        rolling = np.uint64(0)  # as ``gram_hash``, to which the window would be passed and counted, atomically
+        for k in range(where[c], where[c] + size):
+            rolling = rolling * BASE + window[k]
+        gram = finish(rolling)
+        hashes[c] = gram
+        prefetch(slots, gram >> shift)
+
+
+@njit(cache=True, nogil=True)
+def possible(where, candidates, once, known, lookup, hashes, which) -> Any:
+    """Keep the n-grams that their slots do not turn away, and ask for the known ones; return how many are kept."""
+    slots, shift = lookup.slots, lookup.slot_shift
+    total = 0
+    last = np.int64(-2)
+    previous = np.uint64(0)
+    for c in range(candidates):
+        k = where[c]
+        gram = hashes[c]
+        slot = slots[gram >> shift]
+        wanted = _bits_of(gram)
+        again = once & (k == last + 1) & (gram == previous)
+        last = k
+        previous = gram
+        if slot & wanted == wanted and not again:
+            which[total] = slot >> _U32
+            prefetch(known, which[total])
+            hashes[total] = gram
+            where[total] = k
+            total += 1
+    return total
+
+
+@njit(cache=True, nogil=True)
+def held(where, candidates, known, hashes, which) -> Any:
+    """Keep the n-grams that are among the known ones; return how many they are."""
+    found = 0
+    for c in range(candidates):
+        at = which[c]
+        gram = hashes[c]
+        while at < len(known) and known[at].gram < gram:
+            at += 1
+        where[found] = where[c]
+        which[found] = at
+        found += at < len(known) and known[at].gram == gram
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -133,42 +210,9 @@ def confirmed(window, where, candidates, size, once, known, lookup, hashes, whic
     Returns:
         How many are kept.
     """
-    slots, shift = lookup.slots, lookup.slot_shift
-    # What is asked for in one loop is there in the next: each place in memory would be waited for otherwise.
-    for c in range(candidates):
-        rolling = np.uint64(0)  # as ``gram_hash``, to which the window would be passed and counted, atomically
-        for k in range(where[c], where[c] + size):
-            rolling = rolling * BASE + window[k]
-        gram = finish(rolling)
-        hashes[c] = gram
-        prefetch(slots, gram >> shift)
-    total = 0
-    last = np.int64(-2)
-    previous = np.uint64(0)
-    for c in range(candidates):
-        k = where[c]
-        gram = hashes[c]
-        slot = slots[gram >> shift]
-        wanted = _bits_of(gram)
-        again = once & (k == last + 1) & (gram == previous)
-        last = k
-        previous = gram
-        if slot & wanted == wanted and not again:
-            which[total] = slot >> _U32
-            prefetch(known, which[total])
-            hashes[total] = gram
-            where[total] = k
-            total += 1
-    found = 0
-    for c in range(total):
-        at = which[c]
-        gram = hashes[c]
-        while at < len(known) and known[at].gram < gram:
-            at += 1
-        where[found] = where[c]
-        which[found] = at
-        found += at < len(known) and known[at].gram == gram
-    return found
+    hashed(window, where, candidates, size, lookup, hashes)
+    candidates = possible(where, candidates, once, known, lookup, hashes, which)
+    return held(where, candidates, known, hashes, which)
 
 
 @njit(cache=True, nogil=True)

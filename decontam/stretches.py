@@ -40,20 +40,21 @@ def _median(hit, place, order, begin, end, base, weights, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _held(hit, place, postings, rules, there) -> Any:
+def _held(window, hit, place, postings, rules, there) -> Any:
     """Keep the hits whose piece a text can hold, by the marks of its words; return how many they are.
 
-    What is known of a piece is seldom in the processor's cache. All of it is asked for before any is read.
+    What is known of a piece is seldom in the processor's cache: the scan asked for its record, here its words are. The
+    text's words are marked in the meantime, a half before and a half after.
     """
     words, weights = postings.words, postings.weights
-    for k in range(len(hit)):
-        piece = np.int64(hit[k] >> _U32)
-        prefetch(postings.pieces, piece)
+    middle = len(window) // 2
+    mark(window, 0, middle, there)
     for k in range(len(hit)):
         base = postings.pieces[np.int64(hit[k] >> _U32)].begin
         prefetch(words, base)
         for line in range(_LINES):
             prefetch(weights, base + 16 * line)
+    mark(window, middle, len(window), there)
     left = 0
     piece = np.int64(-1)
     held = False
@@ -74,8 +75,7 @@ def _held(hit, place, postings, rules, there) -> Any:
 def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     """Gather one text's hits into stretches of about an item's length, and keep those that align with their piece."""
     window = text.window
-    mark(window, 0, len(window), room.there)
-    left = _held(hit, place, postings, rules, room.there)  # what the whole text does not hold, no stretch of it does
+    left = _held(window, hit, place, postings, rules, room.there)  # what the text does not hold, no stretch of it does
     room.there[:] = 0
     if left == 0:
         return found, size

@@ -16,6 +16,7 @@ from decontam.lookup import confirmed, sifted
 from decontam.reading import desk, read, texts_of
 from decontam.seeds import ngrams
 from decontam.tokens import tokens
+from kernels.blocks import SPARE
 from kernels.strings import text_batch
 
 PIECES = st.sampled_from(
@@ -59,7 +60,7 @@ def test_folding_ends_with_a_text_and_takes_well_formed_characters_alone() -> No
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(WORDS[:6]), max_size=30), min_size=1, max_size=6),
-    st.lists(st.sampled_from(WORDS), max_size=60),
+    st.lists(st.sampled_from(WORDS), max_size=200),
     st.sampled_from([("afm", 4, 0), ("qwen2", 5, 0), ("gpt3", 13, 0), ("default", 5, 3)]),
 )
 def test_every_known_n_gram_of_a_text_is_found(
@@ -72,7 +73,7 @@ def test_every_known_n_gram_of_a_text_is_found(
     lookup = index._lookup  # pyright: ignore[reportPrivateUsage]
     window = tokens(pa.array([" ".join(text)]), drop_labels=False).hashes
     count = len(window)
-    long, brief, which = (np.zeros(count + 1, np.int64) for _ in range(3))
+    long, brief, which = (np.zeros(count + SPARE, np.int64) for _ in range(3))
     totals = sifted(window, count, n, short, lookup, long, brief)
     for size, where, total in ((n, long, totals[0]), (short, brief, totals[1])):
         if not size:
@@ -92,7 +93,7 @@ def test_a_run_of_one_word_is_looked_up_once(size: int) -> None:
     index = Index.build([Benchmark("b", pa.table({"id": [1], "question": ["spam " * 40 + "and eggs"]}))], "qwen2")
     known, lookup = index._postings.grams, index._lookup  # pyright: ignore[reportPrivateUsage]
     window = tokens(pa.array(["spam " * 20]), drop_labels=False).hashes
-    where, other, which = (np.zeros(21, np.int64) for _ in range(3))
+    where, other, which = (np.zeros(20 + SPARE, np.int64) for _ in range(3))
     for once, expected in ((True, 1), (False, 16)):
         total, _ = sifted(window, 20, 5, size, lookup, where, other)
         found = confirmed(window, where, total, 5, once, known, lookup, np.zeros(21, np.uint64), which)
