@@ -182,14 +182,33 @@ def held(where, candidates, known, hashes, which) -> Any:
     """Keep the n-grams that are among the known ones; return how many they are."""
     found = 0
     for c in range(candidates):
-        at = which[c]
-        gram = hashes[c]
-        while at < len(known) and known[at].gram < gram:
-            at += 1
+        at = _first(known, which[c], hashes[c])
         where[found] = where[c]
         which[found] = at
-        found += at < len(known) and known[at].gram == gram
+        found += at < len(known) and known[at].gram == hashes[c]
     return found
+
+
+@njit(cache=True, nogil=True)
+def _first(known, at, gram) -> Any:
+    """Return the first place from ``at`` on whose n-gram is not below ``gram``.
+
+    It is near, but behind an n-gram that a million items have: steps grow, and the last is halved.
+    """
+    if known[at].gram >= gram:
+        return at
+    step = 1
+    while at + step < len(known) and known[at + step].gram < gram:
+        at += step
+        step *= 2
+    high = min(at + step, len(known))
+    while high - at > 1:
+        middle = (at + high) >> 1
+        if known[middle].gram < gram:
+            at = middle
+        else:
+            high = middle
+    return high
 
 
 @njit(cache=True, nogil=True)

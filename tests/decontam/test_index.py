@@ -153,6 +153,12 @@ def test_an_item_of_one_repeated_word_is_not_checkable() -> None:
     assert index.scan(pa.array(["lighthouse " * 1000])).num_rows == 0
 
 
+def test_more_n_grams_than_an_index_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decontam.lookup._MOST_GRAMS", 10)
+    with pytest.raises(ValueError, match=r"n-grams, more than one index holds \(9\)"):
+        Index.build([Benchmark("b", table(id=["1"], question=[LONG]))])
+
+
 def test_an_index_of_nothing_is_refused() -> None:
     # It would call every text clean.
     with pytest.raises(ValueError, match="none given"):

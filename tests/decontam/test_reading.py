@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from decontam import Benchmark, Index
 from decontam.folding import folded
-from decontam.lookup import confirmed, sifted
+from decontam.layout import GRAM, Lookup
+from decontam.lookup import confirmed, held, possible, sifted
 from decontam.reading import desk, read, texts_of
 from decontam.seeds import ngrams
 from decontam.tokens import tokens
@@ -86,6 +87,25 @@ def test_every_known_n_gram_of_a_text_is_found(
         assert where[:found].tolist() == expected
         # Of an n-gram that stands in several places, the first.
         assert which[:found].tolist() == np.searchsorted(known["gram"], grams[there]).tolist()
+
+
+def test_n_grams_beside_one_of_many_items_are_found() -> None:
+    """Slots hold few n-grams; one of them may stand in so many places that those behind it are far."""
+    rng = np.random.default_rng(0)
+    # Of equal beginnings, and rising: an n-gram of 1,000 places and others, all of one slot.
+    known = np.zeros(1030, GRAM)
+    known["gram"] = np.sort(
+        np.concatenate((np.full(1000, 500), rng.choice(np.setdiff1d(np.arange(1000), 500), 30, False)))
+    )
+    slots = np.zeros(16, np.uint64)
+    slots[0] = 0xFFFFFFFF
+    lookup = Lookup(slots, np.uint64(60), np.zeros(128, np.uint64), np.uint64(52), 1)
+    for gram in range(1001):
+        hashes, which = np.array([gram], np.uint64), np.zeros(1, np.int64)
+        where = np.zeros(1, np.int64)
+        assert possible(where, 1, True, known, lookup, hashes, which) == 1
+        assert held(where, 1, known, hashes, which) == (gram in known["gram"])
+        assert which[0] == np.searchsorted(known["gram"], gram)
 
 
 @pytest.mark.parametrize("size", [3, 5])
