@@ -89,10 +89,10 @@ def holds(words, weights, base, question, asked, least, there) -> Any:
     rest = asked
     for w in range(question):
         word = np.uint64(words[base + w])
-        if there[word >> _U6] >> (word & _U63) & _U1 == 0:
-            rest -= np.float64(weights[base + w])
-            if rest < least:
-                break
+        missing = (there[word >> _U6] >> (word & _U63) & _U1) ^ _U1
+        rest -= np.float64(weights[base + w]) * np.float64(missing)  # whether it is there cannot be foretold
+        if rest < least:
+            break
     return rest >= least
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from decontam.layout import Lookup, Postings
+from decontam.layout import GRAM, PIECE, Lookup, Postings
 from decontam.lookup import prepare
 from decontam.method import Method
 from decontam.pieces import Assembled
@@ -74,25 +74,29 @@ def build(pieces: Assembled, method: Method, common: NDArray[np.uint64]) -> Buil
             np.concatenate((found.piece, short.piece))[order],
             np.concatenate((found.position, short.position))[order],
         )
-    new = np.concatenate(([True], found.gram[1:] != found.gram[:-1])) if len(found.gram) else np.zeros(0, np.bool_)
-    first = np.flatnonzero(new)
-    running = np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64)))
-    postings = Postings(
-        grams=found.gram[first],
-        offsets=np.append(first, len(found.gram)).astype(np.int64),
-        piece=found.piece,
-        position=found.position,
-        piece_offsets=pieces.offsets,
-        words=pieces.hashes.astype(np.uint16),
-        weights=weights,
-        question=pieces.question,
-        asked=running[pieces.offsets[:-1] + pieces.question] - running[pieces.offsets[:-1]],
-        common=common,
-        lead=pieces.lead,
-        trail=pieces.trail,
-    )
+    postings = Postings(_laid_out(found), _of_pieces(pieces, weights), pieces.hashes.astype(np.uint16), weights, common)
     fate = np.where(alive, ALIVE, np.where(templates, COMMON, TEMPLATE)).astype(np.int8)
     return Built(postings, prepare(postings, brief, method.n, method.short), fate)
+
+
+def _laid_out(grams: _Grams) -> NDArray[Any]:
+    """Put each n-gram beside its place."""
+    found = np.empty(len(grams.gram), GRAM)
+    for name, column in grams._asdict().items():
+        found[name] = column
+    return found
+
+
+def _of_pieces(pieces: Assembled, weights: NDArray[np.float32]) -> NDArray[Any]:
+    """Put what is known of each piece together; ``weights`` are those of the words that an n-gram can cover."""
+    found = np.empty(len(pieces.lead), PIECE)
+    begin = pieces.offsets[:-1]
+    running = np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64)))
+    found["begin"] = begin
+    found["asked"] = running[begin + pieces.question] - running[begin]
+    found["words"] = np.diff(pieces.offsets)
+    found["question"], found["lead"], found["trail"] = pieces.question, pieces.lead, pieces.trail
+    return found
 
 
 def _sorted(gram: NDArray[np.uint64], piece: NDArray[np.int32], position: NDArray[np.int32]) -> _Grams:

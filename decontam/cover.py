@@ -36,8 +36,7 @@ def cover(text, hit, place, postings, rules, covered, found, size) -> Any:
             last = following
             end += 1
         if (end - begin) * n >= rules.min_words:
-            base = postings.piece_offsets[piece]
-            length = postings.piece_offsets[piece + 1] - base
+            base, length = postings.pieces[piece].begin, np.int64(postings.pieces[piece].words)
             covered[:length] = 0
             reached = first
             inside = 0  # words of the text covered by n-grams, each counted once
@@ -55,7 +54,7 @@ def cover(text, hit, place, postings, rules, covered, found, size) -> Any:
                 weight = np.float64(postings.weights[base + w])
                 words += covered[w]
                 evidence += weight * covered[w]
-                if w < postings.question[piece]:
+                if w < postings.pieces[piece].question:
                     asked += weight
                     answered += weight * covered[w]
             enough = words >= rules.min_words and evidence >= rules.min_evidence and answered > 0.0

@@ -29,8 +29,7 @@ def reported(text, piece, first, last, before, after, score, postings, found, si
     """
     if size == len(found.text):
         found = _more(found)
-    base = postings.piece_offsets[piece]
-    length = postings.piece_offsets[piece + 1] - base
+    base, length = postings.pieces[piece].begin, np.int64(postings.pieces[piece].words)
     while before > 0 and first > 0 and _same(text.window[first - 1], postings.words[base + before - 1]):
         before -= 1
         first -= 1
@@ -41,8 +40,8 @@ def reported(text, piece, first, last, before, after, score, postings, found, si
     found.piece[size] = piece
     found.first[size] = first
     found.last[size] = last
-    found.lead[size] = postings.lead[piece] if before == 0 else 0
-    found.trail[size] = postings.trail[piece] if after == length else 0
+    found.lead[size] = postings.pieces[piece].lead if before == 0 else 0
+    found.trail[size] = postings.pieces[piece].trail if after == length else 0
     found.score[size] = score
     return found, size + 1
 

@@ -52,7 +52,7 @@ BENCHMARKS_SCHEMA = pa.schema(
 )
 # Bytes of text that one call of a scan takes: its rooms are made once for them. Borders lie between texts.
 _PART_BYTES = 1 << 24
-_TABLES = ("bits", "directory", "pairs")
+_TABLES = ("slots", "pairs")
 _KINDS = {"align": ALIGN, "cover": COVER, "run": RUN}
 _SAME_HITS = [(name, "ascending") for name in ("row", "start", "benchmark", "item", "end")]
 
@@ -76,8 +76,7 @@ class Index:
         # Read-only, whether built or loaded: Numba compiles the scan for one type.
         self._postings = Postings(*(_read_only(array) for array in postings))
         self._owner_offsets, self._owner_items = owners  # of each piece
-        tables = (_read_only(array) for array in (lookup.bits, lookup.directory, lookup.pairs))
-        self._lookup = lookup_of(self._postings, *tables)
+        self._lookup = lookup_of(self._postings, _read_only(lookup.slots), _read_only(lookup.pairs))
 
     @classmethod
     def build(
@@ -154,8 +153,8 @@ class Index:
     @property
     def alone(self) -> set[tuple[str, str]]:
         """The items that are found by their question (with a short context) alone: (benchmark, item)."""
-        lengths = np.diff(self._postings.piece_offsets)
-        pieces = np.repeat(self._postings.question == lengths, np.diff(self._owner_offsets))
+        known = self._postings.pieces
+        pieces = np.repeat(known["question"] == known["words"], np.diff(self._owner_offsets))
         named = self._items.take(pa.array(np.unique(self._owner_items[pieces])))
         return set(zip(named["benchmark"].to_pylist(), named["item"].to_pylist(), strict=True))
 
@@ -243,9 +242,8 @@ class Index:
         """
         method, tables, arrays = load(Path(path))
         owners = (arrays.pop("owner_offsets"), arrays.pop("owner_items"))
-        made = {name: arrays.pop(name) for name in _TABLES}
         # Asked at every word and every candidate: in memory of its own, which the system may map in large pages.
-        made |= {name: np.array(made[name]) for name in ("bits", "pairs")}
+        made = {name: np.array(arrays.pop(name)) for name in _TABLES}
         postings = Postings(**arrays)
         return cls(method, tables["items"], tables["benchmarks"], postings, lookup_of(postings, **made), owners)
 

@@ -7,37 +7,38 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGN", "COVER", "RUN", "Batch", "Found", "Lookup", "Postings", "Rules", "Text"]
+__all__ = ["ALIGN", "COVER", "GRAM", "PIECE", "RUN", "Batch", "Found", "Lookup", "Postings", "Rules", "Text"]
 
 ALIGN: Final = 0  # score by alignment
 COVER: Final = 1  # by the share that n-grams cover
 RUN: Final = 2  # any n-gram is enough
 
 
+# What is asked for together lies together: in an index of gigabytes each line of memory is waited for.
+GRAM: Final = np.dtype([("gram", "<u8"), ("piece", "<i4"), ("position", "<i4")])
+"""An n-gram where it stands: its hash, the piece, and the place of its first word there."""
+PIECE: Final = np.dtype(
+    [("begin", "<i8"), ("asked", "<f8"), ("words", "<i4"), ("question", "<i4"), ("lead", "<i4"), ("trail", "<i4")]
+)
+"""Where a piece's words begin among those of all; the weight of its question; how many words it has, and how many of
+them are question; tokens before its first word and behind its last that belong to the passage."""
+
+
 class Postings(NamedTuple):
     """The n-grams of all pieces, and the pieces themselves. This is what is saved."""
 
-    grams: NDArray[np.uint64]  # ascending, each once
-    offsets: NDArray[np.int64]  # g + 1: the postings of each n-gram
-    piece: NDArray[np.int32]
-    position: NDArray[np.int32]  # of the n-gram's first word in the piece
-    piece_offsets: NDArray[np.int64]  # p + 1
+    grams: NDArray[Any]  # ``GRAM``, by n-gram, piece and position
+    pieces: NDArray[Any]  # ``PIECE``
     words: NDArray[np.uint16]  # the low bits of the hash of each word of each piece
     weights: NDArray[np.float32]  # of each word; 0 where no n-gram of the index can cover it
-    question: NDArray[np.int64]  # words of each piece that are question
-    asked: NDArray[np.float64]  # weight of these words
     common: NDArray[np.uint64]  # n-grams in common use in the corpus, ascending
-    lead: NDArray[np.int64]
-    trail: NDArray[np.int64]
 
 
 class Lookup(NamedTuple):
     """What makes looking up fast; made from ``Postings`` once, and saved with them."""
 
-    bits: NDArray[np.uint64]  # a Bloom filter: three bits of one word for each n-gram, at least 16 bits for each
-    bit_shift: np.uint64
-    directory: NDArray[Any]  # where n-grams with given leading bits begin
-    directory_shift: np.uint64
+    slots: NDArray[np.uint64]  # by the leading bits of n-grams: where those begin, and three of 32 bits for each
+    slot_shift: np.uint64
     pairs: NDArray[np.uint64]  # two bits for each pair of words side by side in an n-gram: a long, a short one
     pair_shift: np.uint64
     longest: int  # words of the longest piece

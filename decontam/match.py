@@ -14,7 +14,7 @@ from decontam.align import scratch
 from decontam.cover import cover
 from decontam.found import cut_to, grown, room
 from decontam.layout import ALIGN, Text
-from decontam.lookup import confirmed, sifted
+from decontam.lookup import behind, hashed, held, possible, sifted
 from decontam.reading import desk, read
 from decontam.stretches import stretches
 from kernels.blocks import prefetch
@@ -50,27 +50,31 @@ def scan(texts, postings, lookup, rules) -> Any:
     capacity = 256
     hit = np.empty(capacity, np.uint64)  # piece, and position in the text
     place = np.empty(capacity, np.int64)  # position in the piece
-    window, which = place_of.window, place_of.which
+    window, grams = place_of.window, postings.grams
+    where, hashes, which = place_of.where, place_of.hashes, place_of.which
+    where_short, hashes_short, which_short = place_of.where_short, place_of.hashes_short, place_of.which_short
     for i in range(len(texts.offsets) - 1):
         count = read(texts, i, rules.drop_labels, place_of)
         hits = 0
         text = Text(i, window[:count])
-        long, short = sifted(window, count, rules.n, rules.short, lookup, place_of.where, place_of.where_short)
-        for words, where, total in ((rules.n, place_of.where, long), (rules.short, place_of.where_short, short)):
-            total = confirmed(window, where, total, words, True, postings.grams, lookup, place_of.hashes, which)
+        long, short = sifted(window, count, rules.n, rules.short, lookup, where, where_short)
+        hashed(window, where, long, rules.n, lookup, hashes)
+        hashed(window, where_short, short, rules.short, lookup, hashes_short)
+        long = possible(where, long, True, grams, lookup, hashes, which)
+        short = possible(where_short, short, True, grams, lookup, hashes_short, which_short)
+        long = held(where, long, grams, hashes, which)
+        short = held(where_short, short, grams, hashes_short, which_short)
+        for total, first_words, places in ((long, where, which), (short, where_short, which_short)):
             for c in range(total):
-                prefetch(postings.offsets, which[c])
-            for c in range(total):
-                prefetch(postings.piece, postings.offsets[which[c]])
-                prefetch(postings.position, postings.offsets[which[c]])
-            for c in range(total):
-                for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
+                for q in range(places[c], behind(grams, places[c])):
                     if hits == capacity:
                         capacity *= 2
                         hit = grown(hit, capacity)
                         place = grown(place, capacity)
-                    hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(where[c])
-                    place[hits] = postings.position[q]
+                    gram = grams[q]
+                    prefetch(postings.pieces, gram.piece)
+                    hit[hits] = (np.uint64(gram.piece) << _U32) | np.uint64(first_words[c])
+                    place[hits] = gram.position
                     hits += 1
                 if hits >= _MOST_HITS:
                     found, size = _scored(text, hit[:hits], place[:hits], postings, rules, covered, space, found, size)

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from decontam.folding import fold, look_alikes
-from kernels.blocks import at_least_a_block
+from kernels.blocks import SPARE, at_least_a_block
 from kernels.plain_text import NOT_PLAIN, characters, plain
 from kernels.strings import TextBatch
 from kernels.unicode import Unicode, unicode_tables
@@ -38,10 +38,12 @@ class Desk(NamedTuple):
     written: NDArray[np.uint8]  # the text put plainly, or folded
     room: Any  # kernels.word_hashes.Reader
     window: NDArray[np.uint64]
-    hashes: NDArray[np.uint64]  # of candidates for n-grams of items
-    where: NDArray[np.int64]  # their first words
-    where_short: NDArray[np.int64]  # those of the short ones
+    where: NDArray[np.int64]  # the first words of candidates for n-grams of items
+    hashes: NDArray[np.uint64]  # of the candidates
     which: NDArray[np.int64]  # which n-grams those found are
+    where_short: NDArray[np.int64]  # the same of the short ones
+    hashes_short: NDArray[np.uint64]
+    which_short: NDArray[np.int64]
 
 
 def texts_of(batch: TextBatch) -> Texts:
@@ -64,9 +66,11 @@ def desk(texts) -> Any:
         np.zeros(2 * longest + PADDING, np.uint8),
         reader(longest, texts.unicode),
         np.empty(longest + 1, np.uint64),
+        np.empty(longest + SPARE, np.int64),
         np.empty(longest + 1, np.uint64),
         np.empty(longest + 1, np.int64),
-        np.empty(longest + 1, np.int64),
+        np.empty(longest + SPARE, np.int64),
+        np.empty(longest + 1, np.uint64),
         np.empty(longest + 1, np.int64),
     )
 

@@ -15,7 +15,7 @@ from numba import njit
 
 from decontam.found import cut_to, grown, reported, room
 from decontam.layout import Text
-from decontam.lookup import confirmed, sifted
+from decontam.lookup import behind, confirmed, sifted
 from decontam.reading import desk, read
 from decontam.seeds import gram_hash
 
@@ -35,9 +35,10 @@ _LOW_16: Final = np.uint64(0xFFFF)
 @njit(cache=True, nogil=True)
 def _extent(window, count, k, postings, q, n, longest) -> Any:
     """Return how many words from ``k`` on, up to ``longest``, are those of a posting's piece from its place on."""
-    piece = postings.piece[q]
-    at = postings.piece_offsets[piece] + postings.position[q]
-    most = min(min(longest, count - k), postings.piece_offsets[piece + 1] - at)
+    gram = postings.grams[q]
+    piece = postings.pieces[gram.piece]
+    at = piece.begin + gram.position
+    most = min(min(longest, count - k), np.int64(piece.words - gram.position))
     size = n
     while size < most and np.uint16(window[k + size] & _LOW_16) == postings.words[at + size]:
         size += 1
@@ -78,7 +79,7 @@ def scan_runs(texts, postings, lookup, rules, longest) -> Any:
         listed = 0
         for c in range(total):
             k = where[c]
-            first, last = postings.offsets[which[c]], postings.offsets[which[c] + 1]
+            first, last = which[c], behind(postings.grams, which[c])
             best = 0
             for q in range(first, last):
                 best = max(best, _extent(window, count, k, postings, q, n, longest))
@@ -91,9 +92,9 @@ def scan_runs(texts, postings, lookup, rules, longest) -> Any:
                     if hits == capacity:
                         capacity *= 2
                         hit, reach, place = grown(hit, capacity), grown(reach, capacity), grown(place, capacity)
-                    hit[hits] = (np.uint64(postings.piece[q]) << _U32) | np.uint64(k)
+                    hit[hits] = (np.uint64(postings.grams[q].piece) << _U32) | np.uint64(k)
                     reach[hits] = best
-                    place[hits] = postings.position[q]
+                    place[hits] = postings.grams[q].position
                     hits += 1
             if hits >= _MOST_GRAMS:
                 found, size, more = _passages(
@@ -133,8 +134,7 @@ def _passages(text, hit, reach, place, postings, found, size, most) -> Any:
             beyond += 1
             continue
         listed += 1
-        length = postings.piece_offsets[piece + 1] - postings.piece_offsets[piece]
-        score = min(1.0, (stop - start) / length)
+        score = min(1.0, (stop - start) / postings.pieces[piece].words)
         found, size = reported(text, piece, start, stop - 1, before, after, score, postings, found, size)
     return found, size, (listed, beyond)
 
@@ -159,7 +159,7 @@ def counted(texts, postings, lookup, rules, longest) -> Any:
                 k = where[c]
                 reach = n
                 if n == rules.n and longest > n:
-                    for q in range(postings.offsets[which[c]], postings.offsets[which[c] + 1]):
+                    for q in range(which[c], behind(postings.grams, which[c])):
                         reach = max(reach, _extent(window, count, k, postings, q, n, longest))
                         if reach == longest:
                             break

@@ -23,7 +23,7 @@ from decontam.tokens import tokens
 
 __all__ = ["load", "save"]
 
-FORMAT: Final = "pomona-decontam-index-3"
+FORMAT: Final = "pomona-decontam-index-4"
 MANIFEST: Final = "manifest.json"
 # Its n-grams tell whether this code splits and hashes words as the code that made an index did.
 _PROBE_TEXT: Final = "A probe: don't, 3.14, x^2 \u00e9 e\u0301 \u0e14\u0e35 \u304c \u4e2d\u6587 ends here"

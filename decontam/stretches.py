@@ -40,30 +40,31 @@ def _median(hit, place, order, begin, end, base, weights, n) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _held(hit, place, postings, rules, there) -> Any:
+def _held(window, hit, place, postings, rules, there) -> Any:
     """Keep the hits whose piece a text can hold, by the marks of its words; return how many they are.
 
-    What is known of a piece is seldom in the processor's cache. All of it is asked for before any is read.
+    What is known of a piece is seldom in the processor's cache: the scan asked for its record, here its words are. The
+    text's words are marked in the meantime, a half before and a half after.
     """
     words, weights = postings.words, postings.weights
+    middle = len(window) // 2
+    mark(window, 0, middle, there)
     for k in range(len(hit)):
-        piece = np.int64(hit[k] >> _U32)
-        prefetch(postings.piece_offsets, piece)
-        prefetch(postings.question, piece)
-        prefetch(postings.asked, piece)
-    for k in range(len(hit)):
-        base = postings.piece_offsets[np.int64(hit[k] >> _U32)]
+        base = postings.pieces[np.int64(hit[k] >> _U32)].begin
         prefetch(words, base)
         for line in range(_LINES):
             prefetch(weights, base + 16 * line)
+    mark(window, middle, len(window), there)
     left = 0
     piece = np.int64(-1)
     held = False
     for k in range(len(hit)):
         if np.int64(hit[k] >> _U32) != piece:
             piece = np.int64(hit[k] >> _U32)
-            base, asked = postings.piece_offsets[piece], postings.asked[piece]
-            held = holds(words, weights, base, postings.question[piece], asked, rules.min_score * asked, there)
+            one = postings.pieces[piece]
+            held = holds(
+                words, weights, one.begin, np.int64(one.question), one.asked, rules.min_score * one.asked, there
+            )
         hit[left] = hit[k]
         place[left] = place[k]
         left += np.int64(held)
@@ -74,8 +75,7 @@ def _held(hit, place, postings, rules, there) -> Any:
 def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     """Gather one text's hits into stretches of about an item's length, and keep those that align with their piece."""
     window = text.window
-    mark(window, 0, len(window), room.there)
-    left = _held(hit, place, postings, rules, room.there)  # what the whole text does not hold, no stretch of it does
+    left = _held(window, hit, place, postings, rules, room.there)  # what the text does not hold, no stretch of it does
     room.there[:] = 0
     if left == 0:
         return found, size
@@ -86,9 +86,8 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
     free = np.int64(0)
     while begin < len(order):
         piece = np.int64(hit[order[begin]] >> _U32)
-        base = postings.piece_offsets[piece]
-        length = postings.piece_offsets[piece + 1] - base
-        question = postings.question[piece]
+        base, asked = postings.pieces[piece].begin, postings.pieces[piece].asked
+        length, question = np.int64(postings.pieces[piece].words), np.int64(postings.pieces[piece].question)
         slack = rules.max_gap + length // 4
         first = np.int64(hit[order[begin]] & _LOW)
         last = first
@@ -110,9 +109,9 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
             farthest = last
         low = max(free if piece == done else 0, nearest - slack)
         high = min(len(window), max(last + rules.n, farthest + length + slack))
-        least = rules.min_score * postings.asked[piece]
+        least = rules.min_score * asked
         words, weights = postings.words, postings.weights
-        if not could_hold(window, low, high, words, weights, base, question, postings.asked[piece], least, room.there):
+        if not could_hold(window, low, high, words, weights, base, question, asked, least, room.there):
             continue
         nearest -= slack
         farthest += slack
@@ -147,7 +146,7 @@ def stretches(text, hit, place, postings, rules, room, found, size) -> Any:
         if count < rules.min_words or evidence < rules.min_evidence:
             continue
         found, size = reported(
-            text, piece, best.start, stop, best.first, after, best.weight / postings.asked[piece], postings, found, size
+            text, piece, best.start, stop, best.first, after, best.weight / asked, postings, found, size
         )
         # What lies inside the passage is found with it; behind it the item may stand again.
         done, free = piece, stop + 1

@@ -112,7 +112,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text.replace('"probe": "', '"probe": "0'))
     with pytest.raises(ValueError, match="splits or hashes words differently"):
         Index.load(folder)
-    manifest.write_text(text.replace("pomona-decontam-index-3", "other"))
+    manifest.write_text(text.replace("pomona-decontam-index-4", "other"))
     with pytest.raises(ValueError, match="format 'other'"):
         Index.load(folder)
     manifest.write_text("no json")
@@ -131,12 +131,12 @@ def test_an_opened_index_reads_its_tables_where_they_are(tmp_path: Path) -> None
     opened = Index.load(folder)
     for one in (built, opened):
         postings, lookup = one._postings, one._lookup  # pyright: ignore[reportPrivateUsage]
-        assert not any(array.flags.writeable for array in (*postings, lookup.bits, lookup.directory, lookup.pairs))
+        assert not any(array.flags.writeable for array in (*postings, lookup.slots, lookup.pairs))
     array = opened._postings.grams  # pyright: ignore[reportPrivateUsage]
     while isinstance(array, np.ndarray):
         array = array.base
     assert isinstance(array, mmap.mmap)
-    for name in ("bits", "directory", "pairs"):
+    for name in ("slots", "pairs"):
         ours, theirs = (getattr(one._lookup, name) for one in (built, opened))  # pyright: ignore[reportPrivateUsage]
         assert np.array_equal(ours, theirs)
 
@@ -151,6 +151,12 @@ def test_an_item_of_one_repeated_word_is_not_checkable() -> None:
     assert index.not_checkable["item"].to_pylist() == ["1"]
     assert "too common" in index.not_checkable["reason"][0].as_py()
     assert index.scan(pa.array(["lighthouse " * 1000])).num_rows == 0
+
+
+def test_more_n_grams_than_an_index_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decontam.lookup._MOST_GRAMS", 10)
+    with pytest.raises(ValueError, match=r"n-grams, more than one index holds \(9\)"):
+        Index.build([Benchmark("b", table(id=["1"], question=[LONG]))])
 
 
 def test_an_index_of_nothing_is_refused() -> None:

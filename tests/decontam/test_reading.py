@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from decontam import Benchmark, Index
 from decontam.folding import folded
-from decontam.lookup import confirmed, sifted
+from decontam.layout import GRAM, Lookup
+from decontam.lookup import confirmed, held, possible, sifted
 from decontam.reading import desk, read, texts_of
 from decontam.seeds import ngrams
 from decontam.tokens import tokens
+from kernels.blocks import SPARE
 from kernels.strings import text_batch
 
 PIECES = st.sampled_from(
@@ -59,7 +61,7 @@ def test_folding_ends_with_a_text_and_takes_well_formed_characters_alone() -> No
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(WORDS[:6]), max_size=30), min_size=1, max_size=6),
-    st.lists(st.sampled_from(WORDS), max_size=60),
+    st.lists(st.sampled_from(WORDS), max_size=200),
     st.sampled_from([("afm", 4, 0), ("qwen2", 5, 0), ("gpt3", 13, 0), ("default", 5, 3)]),
 )
 def test_every_known_n_gram_of_a_text_is_found(
@@ -72,17 +74,38 @@ def test_every_known_n_gram_of_a_text_is_found(
     lookup = index._lookup  # pyright: ignore[reportPrivateUsage]
     window = tokens(pa.array([" ".join(text)]), drop_labels=False).hashes
     count = len(window)
-    long, brief, which = (np.zeros(count + 1, np.int64) for _ in range(3))
+    long, brief, which = (np.zeros(count + SPARE, np.int64) for _ in range(3))
     totals = sifted(window, count, n, short, lookup, long, brief)
     for size, where, total in ((n, long, totals[0]), (short, brief, totals[1])):
         if not size:
             assert total == 0
             continue
         grams, _, positions = ngrams(np.array([0, count]), window, size)
-        expected = positions[np.isin(grams, known)].tolist()
+        there = np.isin(grams, known["gram"])
+        expected = positions[there].tolist()
         found = confirmed(window, where, total, size, False, known, lookup, np.zeros(count + 1, np.uint64), which)
         assert where[:found].tolist() == expected
-        assert known[which[:found]].tolist() == grams[np.isin(grams, known)].tolist()
+        # Of an n-gram that stands in several places, the first.
+        assert which[:found].tolist() == np.searchsorted(known["gram"], grams[there]).tolist()
+
+
+def test_n_grams_beside_one_of_many_items_are_found() -> None:
+    """Slots hold few n-grams; one of them may stand in so many places that those behind it are far."""
+    rng = np.random.default_rng(0)
+    # Of equal beginnings, and rising: an n-gram of 1,000 places and others, all of one slot.
+    known = np.zeros(1030, GRAM)
+    known["gram"] = np.sort(
+        np.concatenate((np.full(1000, 500), rng.choice(np.setdiff1d(np.arange(1000), 500), 30, False)))
+    )
+    slots = np.zeros(16, np.uint64)
+    slots[0] = 0xFFFFFFFF
+    lookup = Lookup(slots, np.uint64(60), np.zeros(128, np.uint64), np.uint64(52), 1)
+    for gram in range(1001):
+        hashes, which = np.array([gram], np.uint64), np.zeros(1, np.int64)
+        where = np.zeros(1, np.int64)
+        assert possible(where, 1, True, known, lookup, hashes, which) == 1
+        assert held(where, 1, known, hashes, which) == (gram in known["gram"])
+        assert which[0] == np.searchsorted(known["gram"], gram)
 
 
 @pytest.mark.parametrize("size", [3, 5])
@@ -90,7 +113,7 @@ def test_a_run_of_one_word_is_looked_up_once(size: int) -> None:
     index = Index.build([Benchmark("b", pa.table({"id": [1], "question": ["spam " * 40 + "and eggs"]}))], "qwen2")
     known, lookup = index._postings.grams, index._lookup  # pyright: ignore[reportPrivateUsage]
     window = tokens(pa.array(["spam " * 20]), drop_labels=False).hashes
-    where, other, which = (np.zeros(21, np.int64) for _ in range(3))
+    where, other, which = (np.zeros(20 + SPARE, np.int64) for _ in range(3))
     for once, expected in ((True, 1), (False, 16)):
         total, _ = sifted(window, 20, 5, size, lookup, where, other)
         found = confirmed(window, where, total, 5, once, known, lookup, np.zeros(21, np.uint64), which)
