@@ -108,13 +108,26 @@ def words(batch: TextBatch) -> Words:
 def folded_words(batch: TextBatch, found: Tokens) -> Words:
     """The words of tokens that are found already."""
     data = at_least_a_block(batch.data)
-    hashes, others = ascii_hashes(data, found.starts, found.ends)
-    if len(others):  # to decode costs more than to tell what was decoded already
-        starts, ends = found.starts[others], found.ends[others]
-        types = token_types(_spelling(data, starts, ends)[0])
-        decoded = decoded_hashes(data, starts[types.firsts], ends[types.firsts], unicode_tables())
-        hashes[others] = of_tokens(decoded, types)
+    if _mostly_beyond_ascii(batch):
+        hashes = _decoded(data, found.starts, found.ends)
+    else:
+        hashes, others = ascii_hashes(data, found.starts, found.ends)
+        if len(others):
+            hashes[others] = _decoded(data, found.starts[others], found.ends[others])
     return Words(found.offsets, found.starts, found.ends, hashes, found.kinds)
+
+
+def _mostly_beyond_ascii(batch: TextBatch) -> bool:
+    """Whether to look for tokens of ASCII is not worth its time; it changes no hash."""
+    read = batch.data[batch.offsets[0] : batch.offsets[-1]]
+    return 2 * np.count_nonzero(read >= 0x80) > len(read)
+
+
+def _decoded(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Decode each type of token once, since that costs more than to tell the types."""
+    types = token_types(_spelling(data, starts, ends)[0])
+    firsts = types.firsts
+    return of_tokens(decoded_hashes(data, starts[firsts], ends[firsts], unicode_tables()), types)
 
 
 def spelled_words(batch: TextBatch) -> tuple[Words, Spelling]:
