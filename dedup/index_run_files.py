@@ -137,10 +137,10 @@ def _written(path: Path, older: Run | None, newer: Run) -> Run:
         os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not by a signal
         with mmap.mmap(file.fileno(), size) as buffer:
             parts = _views(buffer, counts)
-            for kind, part in parts.items():
-                merge(before[kind], newer.parts[kind], part)
+            for kind in KINDS:
+                merge(before[kind], newer.parts[kind], parts[kind])
             buffer[:_HEADER] = _header(counts, parts)
-            del parts, part  # no array may see the file when it is closed
+            del parts  # no array may see the file when it is closed
             buffer.flush()
     rows = newer.rows + (older.rows if older else 0)
     return mapped(path.parent, Part(name=path.name, rows=rows, bytes=size))
@@ -173,8 +173,8 @@ def _header(counts: Sequence[int], parts: dict[str, Keys]) -> bytes:
     begin = _MAGIC + np.array(counts, "<u8").tobytes()
     digest = xxhash.xxh3_128(begin)
     for part in parts.values():
-        digest.update(part.fences)
-        digest.update(part.sums)
+        digest.update(part.fences.data)
+        digest.update(part.sums.data)
     return begin.ljust(_HEADER - 16, b"\0") + digest.digest()
 
 

@@ -120,7 +120,7 @@ def folded_words(batch: TextBatch, found: Tokens) -> Words:
 def _mostly_beyond_ascii(batch: TextBatch) -> bool:
     """Whether to look for tokens of ASCII is not worth its time; it changes no hash."""
     read = batch.data[batch.offsets[0] : batch.offsets[-1]]
-    return 2 * np.count_nonzero(read >= 0x80) > len(read)
+    return 2 * int(np.count_nonzero(read >= 0x80)) > len(read)
 
 
 def _decoded(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
