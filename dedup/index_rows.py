@@ -19,6 +19,7 @@ from dedup.deduplicate import order_of
 from dedup.exact import CONTENT_TYPE
 from dedup.index_run_files import id_keys, in_memory, mapped
 from dedup.index_runs import Run, pairs
+from dedup.pairs import distinct
 from dedup.segments import Manifest, Part, read_chosen, read_removed, read_rows
 from dedup.shingles import Shingles
 
@@ -140,7 +141,7 @@ class Rows:
         rows = np.flatnonzero(active)
         place, found = self._pairs("band", keys[rows].ravel(), most)
         asked = rows[place // keys.shape[1]]
-        codes = np.unique(asked.astype(np.uint64) << np.uint64(32) | found.astype(np.uint64))
+        codes = distinct(asked.astype(np.uint64) << np.uint64(32) | found.astype(np.uint64))
         return (codes >> np.uint64(32)).astype(np.int64), (codes & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     def sets(self, rows: NDArray[np.int64], wanted: NDArray[np.bool_]) -> Shingles:
