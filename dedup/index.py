@@ -14,6 +14,7 @@ import xxhash
 from dedup.config import DedupConfig
 from dedup.index_match import REPLACED_SCHEMA, matched
 from dedup.index_rows import Rows
+from dedup.index_run_files import covered
 from dedup.minhash import signatures
 from dedup.segments import (
     MANIFEST,
@@ -57,7 +58,7 @@ class Index:
         self._folder = folder
         self._manifest = manifest
         self._fixed = fixed
-        self._read = Rows(folder, manifest.config.bands)
+        self._read = Rows(folder)
 
     @classmethod
     def create(cls, path: str | Path, config: DedupConfig | None = None) -> Self:
@@ -141,7 +142,10 @@ class Index:
 
     @property
     def _rows(self) -> Rows:
-        self._read = self._read.follow(self._manifest)
+        try:
+            self._read = self._read.follow(self._manifest)
+        except FileNotFoundError:
+            self._read = self._read.follow(self._with_present_runs())
         return self._read
 
     def query(self, documents: pa.Table) -> pa.Table:
@@ -231,7 +235,7 @@ class Index:
                     name = next_name("segment", manifest.segments)
                     schema = segment_schema(self.config.bands)
                     segments = (write_part(self._folder, name, self._rows.whole(), schema=schema),)
-                self._publish(manifest.model_copy(update={"segments": segments, "removals": ()}))
+                self._publish(manifest.model_copy(update={"segments": segments, "removals": (), "runs": ()}))
             return clear_orphans(self._folder, self._manifest)
 
     def note(self, of: str, state: State) -> None:
@@ -274,8 +278,20 @@ class Index:
         return manifest.model_copy(update={"removals": (*manifest.removals, part)})
 
     def _publish(self, manifest: Manifest) -> None:
+        manifest = covered(self._folder, manifest, self._manifest)
         write_manifest(self._folder, manifest)
+        for part in self._manifest.runs:
+            if part not in manifest.runs:  # merged: who has it open keeps it, who comes reads the new manifest
+                (self._folder / part.name).unlink(missing_ok=True)
         self._manifest = manifest
+
+    def _with_present_runs(self) -> Manifest:
+        """Return the manifest with the runs of the folder's present one: those it named were merged since."""
+        manifest = self._manifest
+        present = read_manifest(self._folder)
+        if present.segments[: len(manifest.segments)] != manifest.segments:
+            raise IndexRefusedError(f"{self._folder}: compacted since it was opened; open it again")
+        return manifest.model_copy(update={"runs": present.runs})
 
     @contextmanager
     def _writing(self) -> Generator[None]:

@@ -1,7 +1,7 @@
-"""The rows of an index in memory: everything but their shingles, which are read when they are asked for.
+"""The rows of an index: their keys in sorted runs, mapped from disk; all else is read when it is asked for.
 
-A row keeps its number as long as the index is open: what is added comes behind, what is removed is marked. So an index
-that grew or shrank is followed by reading what is new, not all of it again.
+A row keeps its number until the index is compacted: what is added comes behind, what is removed is marked. In memory is
+a byte a row that says whether it is there.
 """
 
 from __future__ import annotations
@@ -16,75 +16,86 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.deduplicate import order_of
-from dedup.exact import CONTENT_TYPE, content_hash
-from dedup.index_runs import Runs
-from dedup.segments import Manifest, Part, read_keys, read_removed, read_rows, read_sets
+from dedup.exact import CONTENT_TYPE
+from dedup.index_run_files import id_keys, in_memory, mapped
+from dedup.index_runs import Run, pairs
+from dedup.pairs import distinct
+from dedup.segments import Manifest, Part, read_chosen, read_removed, read_rows
 from dedup.shingles import Shingles
 
 __all__ = ["RANKED", "Rows"]
 
 RANKED = ("quality", "length", "priority", "date")
 """What an index remembers of the stated order."""
-_EVERY = np.iinfo(np.int64).max
+_EVERY = int(np.iinfo(np.int64).max)
 
 
 class Rows:
     """The rows that a manifest names, in order of addition; never changed: `follow` gives those of a later manifest."""
 
-    def __init__(self, folder: Path, bands: int) -> None:
-        """Begin with no rows; `follow` reads what there is."""
+    def __init__(self, folder: Path) -> None:
+        """Begin with no rows; `follow` maps what there is."""
         self._folder = folder
-        self._bands = bands
-        self._segments: tuple[Part, ...] = ()
-        self._removals: tuple[Part, ...] = ()
+        self._named: tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]] = ((), (), ())
         self._starts = np.zeros(1, np.int64)  # the first row of each segment, and the number of rows
-        self._tables: list[pa.Table] = []
-        self._by_band = Runs()
-        self._by_content = Runs()
-        self._by_id = Runs()
+        self._runs: list[tuple[Part, Run]] = []  # those of a segment without one have its name
         self._alive = np.zeros(0, np.bool_)
 
+    @property
+    def _segments(self) -> tuple[Part, ...]:
+        return self._named[0]
+
+    @property
+    def _removals(self) -> tuple[Part, ...]:
+        return self._named[1]
+
     def follow(self, manifest: Manifest) -> Rows:
-        """Return the rows of a manifest; only what is new in it is read, where it continues the one of these rows."""
+        """Return the rows of a manifest; only what is new in it is mapped, where it continues the one of these rows.
+
+        Raises:
+            FileNotFoundError: a run was merged since the manifest was read.
+            IndexRefusedError: a file is damaged.
+        """
+        if (manifest.segments, manifest.removals, manifest.runs) == self._named:
+            return self
         continues = (
             manifest.segments[: len(self._segments)] == self._segments
             and manifest.removals[: len(self._removals)] == self._removals
         )
-        new = Rows(self._folder, self._bands)
-        if continues:
-            new.__dict__.update(self.__dict__)
-        first = len(new._segments)
-        tables = [read_keys(self._folder, part).combine_chunks() for part in manifest.segments[first:]]
-        new._add(tables)
-        removals = manifest.removals[len(new._removals) :]
-        new._segments, new._removals = manifest.segments, manifest.removals
-        if removals:
-            new._alive = new._alive.copy()
-        for part in removals:
+        before = self if continues else Rows(self._folder)
+        new = Rows(self._folder)
+        new._named = manifest.segments, manifest.removals, manifest.runs
+        new._starts = np.cumsum([0, *(part.rows for part in manifest.segments)], dtype=np.int64)
+        new._runs = before._runs_of(manifest, new._starts)
+        # A run may reach beyond the rows of a manifest of the past: these are not there.
+        new._alive = np.zeros(max(int(new._starts[-1]), sum(run.rows for _, run in new._runs)), np.bool_)
+        known = int(before._starts[-1])
+        new._alive[:known] = before._alive[:known]
+        new._alive[known : new._starts[-1]] = True
+        for part in manifest.removals[len(before._removals) :]:
             _, row = new._with_ids(read_removed(self._folder, part))
             # It speaks of the segments there were: the id may have come again since.
             new._alive[row[row < new._starts[part.segments]]] = False
         return new
 
-    def _add(self, tables: list[pa.Table]) -> None:
-        """Take over new segments, all at once."""
-        if not tables:
-            return
-        before = int(self._starts[-1])
-        ends = before + np.cumsum([table.num_rows for table in tables])
-        self._starts = np.concatenate([self._starts, ends])
-        self._tables = [*self._tables, *(table.drop_columns(["keys", "banded"]) for table in tables)]
-        self._alive = np.concatenate([self._alive, np.ones(int(ends[-1]) - before, np.bool_)])
-        rows = np.arange(before, ends[-1])
-        banded = np.concatenate([table["banded"].to_numpy() for table in tables])
-        flat: list[Any] = [_array(table["keys"]).flatten().to_numpy(zero_copy_only=False) for table in tables]
-        keys = np.concatenate(flat).reshape(-1, self._bands)[banded]
-        # The number of the band is part of a key, so one column serves all bands.
-        self._by_band = self._by_band.added(keys.ravel(), np.repeat(rows[banded], self._bands))
-        self._by_content = self._by_content.added(
-            np.concatenate([order_of(_array(table["content"])) for table in tables]), rows
-        )
-        self._by_id = self._by_id.added(np.concatenate([_hashed(_array(table["id"])) for table in tables]), rows)
+    def _runs_of(self, manifest: Manifest, starts: NDArray[np.int64]) -> list[tuple[Part, Run]]:
+        """Map the runs that are not mapped yet, and sort the keys of segments that none covers."""
+        there: dict[Part, list[Run]] = {}
+        for part, run in self._runs:
+            there.setdefault(part, []).append(run)
+        runs: list[tuple[Part, Run]] = []
+        for part in manifest.runs:
+            runs += [(part, run) for run in there.get(part) or [mapped(self._folder, part)]]
+        for number in range(sum(part.segments for part in manifest.runs), len(manifest.segments)):
+            part = manifest.segments[number]
+            made = there.get(part) or in_memory(self._folder, part, int(starts[number]))
+            runs += [(part, run) for run in made]
+        return runs
+
+    def _pairs(
+        self, kind: str, keys: NDArray[np.uint64], most: int = _EVERY
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return pairs((run for _, run in self._runs), kind, keys, self._alive, most)
 
     def ids(self, rows: NDArray[np.int64]) -> Any:
         """Return the ids of rows, which rise."""
@@ -104,14 +115,14 @@ class Rows:
 
     def of_content(self, digests: Any) -> NDArray[np.int64]:
         """Return the first living row of each content digest, -1 where there is none."""
-        place, row = self._by_content.pairs(order_of(digests), self._alive, _EVERY)
+        place, row = self._pairs("content", order_of(digests))
         place, row = self._same("content", CONTENT_TYPE, digests, place, row)
         found = np.full(len(digests), -1, np.int64)
         found[place[::-1]] = row[::-1]  # the first of several is written last
         return found
 
     def _with_ids(self, ids: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        place, row = self._by_id.pairs(_hashed(ids), self._alive, _EVERY)
+        place, row = self._pairs("id", id_keys(ids))
         return self._same("id", pa.string(), ids, place, row)
 
     def _same(
@@ -128,9 +139,9 @@ class Rows:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return pairs (row of ``keys``, row of the index) that share a key, each once; of a key the first ``most``."""
         rows = np.flatnonzero(active)
-        place, found = self._by_band.pairs(keys[rows].ravel(), self._alive, most)
+        place, found = self._pairs("band", keys[rows].ravel(), most)
         asked = rows[place // keys.shape[1]]
-        codes = np.unique(asked.astype(np.uint64) << np.uint64(32) | found.astype(np.uint64))
+        codes = distinct(asked.astype(np.uint64) << np.uint64(32) | found.astype(np.uint64))
         return (codes >> np.uint64(32)).astype(np.int64), (codes & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     def sets(self, rows: NDArray[np.int64], wanted: NDArray[np.bool_]) -> Shingles:
@@ -140,8 +151,10 @@ class Rows:
         asked = np.flatnonzero(wanted)
         for number, some in self._by_segment(rows[asked]):
             here = asked[some]
-            lengths[here], found = read_sets(self._folder, self._segments[number], rows[here] - self._starts[number])
-            hashes.append(found)
+            within = rows[here] - self._starts[number]
+            [found] = read_chosen(self._folder, self._segments[number], within, ["shingles"])
+            lengths[here] = found.value_lengths().to_numpy(zero_copy_only=False)
+            hashes.append(found.flatten().to_numpy(zero_copy_only=False).astype(np.uint64))
         return Shingles(np.concatenate(([0], np.cumsum(lengths))).astype(np.int64), np.concatenate(hashes))
 
     def whole(self) -> Iterator[pa.Table]:
@@ -159,17 +172,5 @@ class Rows:
     def _gathered(self, name: str, rows: NDArray[np.int64], kind: pa.DataType) -> Any:
         taken: list[Any] = [pa.array([], kind)]
         for number, some in self._by_segment(rows):
-            taken.append(_array(self._tables[number][name]).take(pa.array(rows[some] - self._starts[number])))
+            taken += read_chosen(self._folder, self._segments[number], rows[some] - self._starts[number], [name])
         return pa.concat_arrays(taken)
-
-
-def _array(column: Any) -> Any:
-    """Return a column as one array."""
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
-    return whole
-
-
-def _hashed(ids: Any) -> NDArray[np.uint64]:
-    return order_of(_array(content_hash(ids)))

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from dedup.shingles import Profile, shingles
+from dedup.shingles import Profile, shingle_pieces
 
 __all__ = ["EMPTY", "MinHashConfig", "band_keys", "has_shingles", "jaccard", "signatures"]
 
@@ -49,8 +49,14 @@ def signatures(text: pa.Array[Any] | pa.ChunkedArray[Any], config: MinHashConfig
         like any other; a text without any word or symbol has ``EMPTY`` throughout (see ``has_shingles``).
     """
     config = config or MinHashConfig()
-    found = shingles(text, config.shingle, config.profile)
-    return _minima(found.offsets, found.hashes, *_permutations(config.permutations, config.seed))
+    permutations = _permutations(config.permutations, config.seed)
+    signature = np.empty((len(text), config.permutations), np.uint32)
+    at = 0
+    for piece in shingle_pieces(text, config.shingle, config.profile):
+        rows = signature[at : at + len(piece.offsets) - 1]
+        _minima(*piece, *permutations, rows)
+        at += len(rows)
+    return signature
 
 
 def has_shingles(signature: NDArray[np.uint32]) -> NDArray[np.bool_]:
@@ -106,17 +112,17 @@ def _permutations(count: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[np
 
 
 @njit(cache=True, nogil=True)
-def _minima(offsets, hashes, shifts, factors):  # pyright: ignore
-    """Take the minimum of every permutation over every text's shingles.
+def _minima(offsets, hashes, shifts, factors, signature):  # pyright: ignore
+    """Write the minimum of every permutation over every text's shingles.
 
     The loops over ``k`` are independent 32-bit lanes, which the compiler turns into vector instructions; the casts keep
     them 32 bits wide. Four shingles a pass spare three of four loads and stores of the row.
     """
     n = len(offsets) - 1
     width = len(shifts)
-    signature = np.full((n, width), EMPTY, np.uint32)
     for i in range(n):
         row = signature[i]
+        row[:] = EMPTY
         at = offsets[i]
         end = offsets[i + 1]
         while at + 4 <= end:
@@ -141,7 +147,6 @@ def _minima(offsets, hashes, shifts, factors):  # pyright: ignore
             at += 1
         if end > offsets[i] and row[0] == EMPTY:
             row[0] = EMPTY - np.uint32(1)  # EMPTY throughout means no shingle: this value in 2^32 makes way
-    return signature
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""The folder of an index: immutable Parquet segments, and a manifest that says which of them count.
+"""The folder of an index: immutable Parquet segments, sorted runs of their keys, and a manifest of those that count.
 
 ``manifest.json`` is replaced atomically and last, after every file it names is on disk (written under a temporary name,
 fsync, rename, fsync of the folder). A crash therefore leaves the index as it was before the call, at worst beside a
@@ -36,17 +36,19 @@ __all__ = [
     "clear_orphans",
     "locked",
     "next_name",
+    "publish",
+    "read_chosen",
     "read_keys",
     "read_manifest",
     "read_removed",
     "read_rows",
-    "read_sets",
     "segment_schema",
     "write_manifest",
     "write_part",
 ]
 
-FORMAT: Final = "pomona-dedup-index-2"
+FORMAT: Final = "pomona-dedup-index-3"
+_BEFORE: Final = "pomona-dedup-index-2"  # without runs; they are written when the index is next changed
 MANIFEST: Final = "manifest.json"
 _ROWS_A_GROUP: Final = 1024  # rows read together when the shingles of one of them are asked for
 
@@ -63,7 +65,7 @@ class Part(BaseModel):
     name: str
     rows: int
     bytes: int
-    segments: int = 0  # of a removal: it applies to this many segments, the ones that existed
+    segments: int = 0  # of a removal: it applies to this many segments, those that existed; of a run: it covers so many
 
 
 class State(BaseModel):
@@ -95,12 +97,14 @@ class Manifest(BaseModel):
     probe: str  # digest of the signatures of a fixed text: another rule of words or hashing gives another
     segments: tuple[Part, ...] = ()
     removals: tuple[Part, ...] = ()
+    runs: tuple[Part, ...] = ()  # of the keys of the first segments on (`dedup.index_run_files`)
     additions: tuple[Addition, ...] = ()
 
     @property
     def state(self) -> State:
         """What the index holds now; equal digests, equal answers."""
-        held = self.model_copy(update={"additions": ()}).model_dump_json()
+        # Runs say nothing that the segments do not say, and are merged in time; nor does the format tell what is held.
+        held = self.model_copy(update={"additions": (), "format": _BEFORE}).model_dump_json(exclude={"runs"})
         return State(
             segments=len(self.segments),
             removals=len(self.removals),
@@ -156,9 +160,10 @@ def read_manifest(folder: Path) -> Manifest:
         state = "it holds files but no manifest: half-written, or no index" if _names(folder) else "nothing is there"
         raise IndexRefusedError(f"{folder}: no index ({state}); make one with Index.create")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        raw = json.loads(text)
         found = raw.get("format") if isinstance(raw, dict) else None
-        if found != FORMAT:
+        if found not in (FORMAT, _BEFORE):
             raise IndexRefusedError(
                 f"{path}: format {found!r}, expected {FORMAT!r}; rebuild the index with this version"
             )
@@ -167,10 +172,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise IndexRefusedError(
             f"{path}: not a manifest ({error}); restore it from a copy or rebuild the index"
         ) from error
-    for part in (*manifest.segments, *manifest.removals):
+    for part in (*manifest.segments, *manifest.removals, *manifest.runs):
         file = folder / part.name
         size = file.stat().st_size if file.exists() else None
         if size != part.bytes:
+            if path.read_bytes() != text:  # a writer has replaced what it named
+                return read_manifest(folder)
             state = "missing" if size is None else f"{size} bytes long"
             raise IndexRefusedError(f"{file}: {state}, expected {part.bytes} bytes; restore it or rebuild the index")
     return manifest
@@ -181,13 +188,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
     temporary = folder / f".{MANIFEST}.tmp"
     temporary.write_text(text, encoding="utf-8")
-    _publish(temporary, folder / MANIFEST)
+    publish(temporary, folder / MANIFEST)
 
 
 def next_name(kind: str, parts: Sequence[Part]) -> str:
     """Return a file name that no part has: one more than the largest number, since names are never used again."""
-    last = max((int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in parts), default=-1)
-    return f"{kind}-{last + 1:06d}.parquet"
+    last = max((int(part.name.partition(".")[0].rpartition("-")[2]) for part in parts), default=-1)
+    return f"{kind}-{last + 1:06d}.{'run' if kind == 'keys' else 'parquet'}"
 
 
 def write_part(
@@ -210,41 +217,68 @@ def write_part(
                 stack.callback(writer.close)
             writer.write_table(table, row_group_size=_ROWS_A_GROUP)
             rows += table.num_rows
-    _publish(temporary, folder / name)
+    publish(temporary, folder / name)
     return Part(name=name, rows=rows, bytes=(folder / name).stat().st_size, segments=segments)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a file its name; both are durable on return."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    descriptor = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def clear_orphans(folder: Path, manifest: Manifest) -> int:
     """Delete the index's files that the manifest does not name; returns their bytes."""
-    named = {part.name for part in (*manifest.segments, *manifest.removals)}
+    named = {part.name for part in (*manifest.segments, *manifest.removals, *manifest.runs)}
     freed = 0
-    for file in [*folder.glob("segment-*.parquet"), *folder.glob("removal-*.parquet"), *folder.glob(".*.tmp")]:
+    kinds = ("segment-*.parquet", "removal-*.parquet", "keys-*.run", ".*.tmp")
+    for file in [file for kind in kinds for file in folder.glob(kind)]:
         if file.name not in named:
             freed += file.stat().st_size
             file.unlink()
     return freed
 
 
-def read_keys(folder: Path, part: Part) -> pa.Table:
-    """Read all of a segment but its shingles."""
-    return _read(folder, part, ["id", "content", "banded", "keys", "quality", "length", "priority", "date"])
+def read_keys(folder: Path, part: Part, portion: int) -> Iterator[pa.Table]:
+    """Read what the keys of a segment's rows are made of, about so many rows at a time."""
+    groups = max(1, portion // _ROWS_A_GROUP)
+    try:
+        file = pq.ParquetFile(folder / part.name, page_checksum_verification=True)
+        for first in range(0, file.num_row_groups, groups):
+            chosen = list(range(first, min(first + groups, file.num_row_groups)))
+            yield file.read_row_groups(chosen, columns=["id", "content", "banded", "keys"]).combine_chunks()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
 
 
 def read_removed(folder: Path, part: Part) -> Any:
     """Read the ids of a removal."""
-    return _read(folder, part, ["id"])["id"].combine_chunks()
+    try:
+        table = pq.ParquetFile(folder / part.name, page_checksum_verification=True).read(columns=["id"])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
+    if table.num_rows != part.rows:
+        raise IndexRefusedError(f"{folder / part.name}: {table.num_rows} rows, expected {part.rows}; rebuild the index")
+    return table["id"].combine_chunks()
 
 
-def read_sets(folder: Path, part: Part, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Read the shingle sets of some rows of a segment.
+def read_chosen(folder: Path, part: Part, rows: NDArray[np.int64], columns: Sequence[str]) -> list[Any]:
+    """Read columns of some rows of a segment; only the row groups in which they stand.
 
     Args:
         folder: the index.
         part: the segment.
-        rows: ascending.
+        rows: ascending; one may be asked for more than once.
+        columns: names.
 
     Returns:
-        The length of each set, and their hashes one after another.
+        An Arrow array for each column.
     """
     try:
         file = pq.ParquetFile(folder / part.name, page_checksum_verification=True)
@@ -252,14 +286,12 @@ def read_sets(folder: Path, part: Part, rows: NDArray[np.int64]) -> tuple[NDArra
         starts = np.concatenate(([0], np.cumsum(sizes)))
         of_row = np.searchsorted(starts, rows, side="right") - 1
         groups = np.unique(of_row)
-        column: Any = file.read_row_groups(groups.tolist(), columns=["shingles"])["shingles"].combine_chunks()
+        table: Any = file.read_row_groups(groups.tolist(), columns=list(columns))
     except (OSError, pa.ArrowInvalid) as error:
         raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
     before = np.concatenate(([0], np.cumsum(np.diff(starts)[groups])))
-    within = before[np.searchsorted(groups, of_row)] + rows - starts[of_row]
-    chosen = column.take(pa.array(within))
-    lengths = chosen.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    return lengths, chosen.flatten().to_numpy(zero_copy_only=False).astype(np.uint64)
+    within = pa.array(before[np.searchsorted(groups, of_row)] + rows - starts[of_row])
+    return [table[name].combine_chunks().take(within) for name in columns]
 
 
 def read_rows(folder: Path, part: Part, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
@@ -286,26 +318,5 @@ def locked(folder: Path) -> Generator[None]:
         yield
 
 
-def _read(folder: Path, part: Part, columns: list[str]) -> pa.Table:
-    try:
-        table = pq.ParquetFile(folder / part.name, page_checksum_verification=True).read(columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise IndexRefusedError(f"{folder / part.name}: damaged ({error}); restore it or rebuild the index") from error
-    if table.num_rows != part.rows:
-        raise IndexRefusedError(f"{folder / part.name}: {table.num_rows} rows, expected {part.rows}; rebuild the index")
-    return table
-
-
 def _names(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-
-
-def _publish(temporary: Path, final: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

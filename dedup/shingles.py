@@ -15,6 +15,7 @@ or only punctuation) has no shingle and is near no other text; its copies are fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -27,7 +28,7 @@ from kernels.strings import portions, text_batch
 from kernels.tokens import WORD, tokens
 from kernels.words import PUNCTUATION, token_spelling, words
 
-__all__ = ["Profile", "Shingles", "shingle_sets", "shingles"]
+__all__ = ["Profile", "Shingles", "shingle_pieces", "shingle_sets", "shingles"]
 
 Profile = Literal["auto", "formal", "characters"]
 
@@ -58,27 +59,37 @@ def shingles(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile:
     Raises:
         ValueError: ``size`` is below 1, or the profile is unknown.
     """
+    offsets = [np.zeros(1, np.int64)]
+    hashes = [np.zeros(0, np.uint64)]
+    total = 0
+    for piece in shingle_pieces(text, size, profile):
+        offsets.append(piece.offsets[1:] + total)
+        hashes.append(piece.hashes)
+        total += len(piece.hashes)
+    return Shingles(np.concatenate(offsets), np.concatenate(hashes))
+
+
+def shingle_pieces(
+    text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile: Profile = "auto"
+) -> Iterator[Shingles]:
+    """Yield what ``shingles`` returns, for some texts at a time: in all of them, each once and in order.
+
+    Who needs no more than one text's shingles at a time holds no more than a piece of them, in the cache.
+    """
     if size < 1:
         raise ValueError(f"size: found {size}, expected 1 or more units in a shingle")
     if profile not in get_args(Profile):
         raise ValueError(f'profile: found "{profile}", expected "auto", "formal" or "characters"')
-    offsets = [np.zeros(1, np.int64)]
-    hashes: list[NDArray[np.uint64]] = []
-    total = 0
     for piece in portions(text_batch(text), _PIECE_BYTES):
         if profile == "auto":
             units = words(piece)
-            piece_offsets, piece_hashes = _token_shingles(units.offsets, units.hashes, units.kinds, size)
+            yield Shingles(*_token_shingles(units.offsets, units.hashes, units.kinds, size))
         elif profile == "formal":
             found = tokens(piece)
             spelled = token_spelling(piece, found).hashes
-            piece_offsets, piece_hashes = _token_shingles(found.offsets, spelled, np.full_like(found.kinds, WORD), size)
+            yield Shingles(*_token_shingles(found.offsets, spelled, np.full_like(found.kinds, WORD), size))
         else:
-            piece_offsets, piece_hashes = _character_shingles(piece.data, piece.offsets, size)
-        offsets.append(piece_offsets[1:] + total)
-        hashes.append(piece_hashes)
-        total += len(piece_hashes)
-    return Shingles(np.concatenate(offsets), np.concatenate(hashes) if hashes else np.zeros(0, np.uint64))
+            yield Shingles(*_character_shingles(piece.data, piece.offsets, size))
 
 
 def shingle_sets(text: pa.Array[Any] | pa.ChunkedArray[Any], size: int = 5, profile: Profile = "auto") -> Shingles:
@@ -91,27 +102,32 @@ def _token_shingles(token_offsets, token_hashes, kinds, size):  # pyright: ignor
     n = len(token_offsets) - 1
     offsets = np.zeros(n + 1, np.int64)
     hashes = np.empty(len(token_hashes), np.uint64)  # never more shingles than units
-    units = np.empty(len(token_hashes), np.uint64)
+    longest = 0
+    for i in range(n):
+        longest = max(longest, token_offsets[i + 1] - token_offsets[i])
+    # The units of a text, behind as many zeros as leave a shingle when the first units enter it.
+    units = np.zeros(size + longest, np.uint64)
+    begin = np.uint64(size)
     oldest = np.uint64(1)
     for _ in range(size):
         oldest *= _BASE
     m = 0
     for i in range(n):
-        count = 0
-        rolling = np.uint64(0)
+        behind = begin
         for t in range(token_offsets[i], token_offsets[i + 1]):
-            if kinds[t] == PUNCTUATION:
-                continue
-            units[count] = token_hashes[t]
-            rolling = rolling * _BASE + token_hashes[t]
-            count += 1
-            if count > size:
-                rolling -= units[count - 1 - size] * oldest
-            if count >= size:
-                hashes[m] = finish(rolling)
-                m += 1
+            units[behind] = token_hashes[t]
+            behind += np.uint64(kinds[t] != PUNCTUATION)  # no branch on it: nothing foretells where punctuation stands
+        count = np.int64(behind - begin)
+        rolling = np.uint64(0)
+        for u in range(min(count, size - 1)):
+            rolling = rolling * _BASE + units[begin + np.uint64(u)]
         if 0 < count < size:
             hashes[m] = finish(rolling)
+            m += 1
+        for u in range(size - 1, count):
+            left = np.uint64(u)
+            rolling = rolling * _BASE + units[begin + left] - units[left] * oldest
+            hashes[np.uint64(m)] = finish(rolling)
             m += 1
         offsets[i + 1] = m
     return offsets, hashes[:m].copy()

@@ -20,7 +20,8 @@ from kernels.mixing import finish
 from kernels.strings import TextBatch
 from kernels.token_types import TokenTypes
 from kernels.tokens import Tokens
-from kernels.words import Words, case_folded
+from kernels.word_mixing import case_folded
+from kernels.words import Words
 
 __all__ = ["BUCKETS", "Divergence", "bucket_counts", "divergence"]
 

@@ -25,7 +25,7 @@ from kernels.blocks import (
 from kernels.spaces import stripped
 from kernels.strings import TextBatch
 from kernels.unicode import TERMINAL, UNIT_PROPERTIES, ascii_units, decode_part, unicode_tables
-from kernels.words import mix_end, mix_step
+from kernels.word_mixing import mix_end, mix_step
 
 __all__ = ["InnerLines", "LineRule", "Lines", "characters_between", "inner_lines", "lines"]
 

@@ -24,7 +24,7 @@ from kernels.unicode import (
     decode_part,
     unicode_tables,
 )
-from kernels.words import mix_end, mix_step
+from kernels.word_mixing import mix_end, mix_step
 
 __all__ = ["CCNET_PUNCTUATION", "blank_texts", "normalised_hashes", "range_chars", "range_hashes", "without_ranges"]
 

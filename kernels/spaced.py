@@ -17,7 +17,7 @@ from kernels.lines import characters_between
 from kernels.spaces import space_mask
 from kernels.strings import TextBatch
 from kernels.unicode import ALPHA, BLOCK, SHIFT, unicode_tables
-from kernels.words import case_folded, mix_end, mix_step, two_words
+from kernels.word_mixing import case_folded, mix_end, mix_step, two_words
 
 __all__ = [
     "SpacedRanges",

@@ -28,7 +28,7 @@ from kernels.unicode import (
     ascii_units,
     decode_part,
 )
-from kernels.words import FIRST_STATE, case_folded, mix_end, mix_step
+from kernels.word_mixing import FIRST_STATE, case_folded, mix_end, mix_step
 
 __all__ = ["PADDING", "Reader", "decoded_word_hashes", "plain_word_hashes", "reader"]
 

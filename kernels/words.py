@@ -43,6 +43,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.blocks import at_least_a_block, count_bits, load_word
+from kernels.folded_hashes import ascii_hashes, decoded_hashes
 from kernels.strings import TextBatch
 from kernels.token_types import TokenTypes, of_tokens, token_types
 from kernels.tokens import PUNCTUATION, SYMBOL, WORD, Tokens, tokens
@@ -55,45 +56,26 @@ from kernels.unicode import (
     decode_part,
     unicode_tables,
 )
+from kernels.word_mixing import FIRST_STATE, case_folded, mix_end, mix_step, two_words
 
 __all__ = [
-    "FIRST_STATE",
     "PUNCTUATION",
     "SYMBOL",
     "WORD",
     "Spelling",
     "Words",
     "folded_spelling",
-    "folded_steps",
     "folded_words",
-    "mix_end",
-    "mix_step",
     "spelled_words",
-    "take_step",
     "token_hashes",
     "token_spelling",
     "words",
 ]
 
 _FORMAT: Final = np.uint32(int(TokenClass.FORMAT) << UNIT_PROPERTIES)
-
-# Odd 64-bit constants of MurmurHash3 and splitmix64; the step is a bijection of the state for every code point.
-FIRST_STATE: Final = np.uint64(0x9E3779B97F4A7C15)
-_MULTIPLY_CODE: Final = np.uint64(0x87C37B91114253D5)
-_MULTIPLY_STATE: Final = np.uint64(0x4CF5AD432745937F)
-_FINAL_1: Final = np.uint64(0xBF58476D1CE4E5B9)
-_FINAL_2: Final = np.uint64(0x94D049BB133111EB)
 _STRETCH: Final = 512  # tokens that are fetched before they are hashed: they stay in the nearest cache
-_U27: Final = np.uint64(27)
-_U30: Final = np.uint64(30)
-_U8: Final = np.uint64(8)
-_U31: Final = np.uint64(31)
 _ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TOPS: Final = np.uint64(0x8080808080808080)
-_U37: Final = np.uint64(37)
-_LOWS: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
-_FROM_CAPITAL_A: Final = np.uint64(0x3F3F3F3F3F3F3F3F)  # lifts what is at least "A" to 128
-_BEYOND_CAPITAL_Z: Final = np.uint64(0x2525252525252525)  # lifts what is beyond "Z" to 128
 
 
 class Words(NamedTuple):
@@ -127,10 +109,26 @@ def words(batch: TextBatch) -> Words:
 def folded_words(batch: TextBatch, found: Tokens) -> Words:
     """The words of tokens that are found already."""
     data = at_least_a_block(batch.data)
-    types = token_types(_spelling(data, found.starts, found.ends)[0])
+    if _mostly_beyond_ascii(batch):
+        hashes = _decoded(data, found.starts, found.ends)
+    else:
+        hashes, others = ascii_hashes(data, found.starts, found.ends)
+        if len(others):
+            hashes[others] = _decoded(data, found.starts[others], found.ends[others])
+    return Words(found.offsets, found.starts, found.ends, hashes, found.kinds)
+
+
+def _mostly_beyond_ascii(batch: TextBatch) -> bool:
+    """Whether to look for tokens of ASCII is not worth its time; it changes no hash."""
+    read = batch.data[batch.offsets[0] : batch.offsets[-1]]
+    return 2 * int(np.count_nonzero(read >= 0x80)) > len(read)
+
+
+def _decoded(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Decode each type of token once, since that costs more than to tell the types."""
+    types = token_types(_spelling(data, starts, ends)[0])
     firsts = types.firsts
-    hashes = _folded_hashes(data, found.starts[firsts], found.ends[firsts], unicode_tables())
-    return Words(found.offsets, found.starts, found.ends, of_tokens(hashes, types), found.kinds)
+    return of_tokens(decoded_hashes(data, starts[firsts], ends[firsts], unicode_tables()), types)
 
 
 def spelled_words(batch: TextBatch) -> tuple[Words, Spelling]:
@@ -170,43 +168,6 @@ def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     ends = np.cumsum([len(token) for token in encoded], dtype=np.int64)
     starts = ends - np.array([len(token) for token in encoded], np.int64)
     return _spelling(at_least_a_block(np.frombuffer(b"".join(encoded), np.uint8)), starts, ends)[0]
-
-
-@njit(cache=True, nogil=True, inline="always")
-def mix_step(state, code) -> Any:
-    """Take one code point into the state of a hash."""
-    state ^= np.uint64(code) * _MULTIPLY_CODE
-    return ((state << _U27) | (state >> _U37)) * _MULTIPLY_STATE
-
-
-@njit(cache=True, nogil=True, inline="always")
-def mix_end(state) -> Any:
-    """Finish a hash (the finaliser of splitmix64)."""
-    state ^= state >> _U30
-    state *= _FINAL_1
-    state ^= state >> _U27
-    state *= _FINAL_2
-    return state ^ (state >> _U31)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def case_folded(word) -> Any:
-    """Eight bytes with ASCII upper case made lower."""
-    low = word & _LOWS
-    upper = (low + _FROM_CAPITAL_A) & ~(low + _BEYOND_CAPITAL_Z) & ~word & _TOPS
-    return word | (upper >> np.uint64(2))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def two_words(data, start, size) -> Any:
-    """The bytes of a token of at most sixteen as two numbers, zeros behind the last.
-
-    Sixteen bytes must lie there. Where tokens are read so, without a branch on their length, the processor has nothing
-    to guess wrong.
-    """
-    first = load_word(data, start) & (_ALL >> np.uint64(64 - 8 * min(size, 8)))
-    half = np.uint64(4 * max(size - 8, 0))  # of the bits: a shift by 64 means nothing
-    return first, load_word(data, start + 8) & ~((_ALL << half) << half)
 
 
 @njit(cache=True, nogil=True)
@@ -349,54 +310,3 @@ def _folded_spelling(data, starts, ends, spelled, chosen, tables) -> Any:
 def _continuations(word) -> Any:
     """How many of eight bytes continue a character: those of the form 10xxxxxx."""
     return count_bits(word & ~(word << np.uint64(1)) & _TOPS)
-
-
-@njit(cache=True, nogil=True)
-def folded_steps(ascii_table) -> Any:
-    """What each character below 128 brings to a hash of ``Words``: the steps that ``take_step`` takes."""
-    steps = np.empty(128, np.uint64)
-    for code in range(128):
-        steps[code] = np.uint64(ascii_table[code] & UNIT_CODE_MASK) * _MULTIPLY_CODE
-    return steps
-
-
-@njit(cache=True, nogil=True)
-def _folded_hashes(data, starts, ends, tables) -> Any:
-    """Hash of each token's characters under case folding, without those that are invisible."""
-    hashes = np.empty(len(starts), np.uint64)
-    ascii_table = ascii_units(tables)
-    steps = folded_steps(ascii_table)
-    room = np.empty(64, np.uint32)
-    limit = len(data) - 8
-    for k in range(len(starts)):
-        at = starts[k]
-        end = ends[k]
-        state = FIRST_STATE
-        if end - at <= 8 and at <= limit:
-            # Most tokens: eight steps of which those behind the end are not taken, for a loop of unknown length is
-            # guessed wrong by the processor at nearly every token.
-            word = load_word(data, at)
-            size = end - at
-            if word & (_ALL >> np.uint64(64 - 8 * size)) & _TOPS == 0:
-                for place in range(8):
-                    taken = take_step(state, steps[word & np.uint64(127)])
-                    state = taken if place < size else state
-                    word >>= _U8
-                at = end
-        while at < end and data[at] < 0x80:
-            state = take_step(state, steps[data[at]])
-            at += 1
-        if at < end:
-            units = room if end - at <= 64 else np.empty(end - at, np.uint32)
-            for number in range(decode_part(data, at, end, tables, ascii_table, units)):
-                if units[number] & UNIT_CLASS != _FORMAT:
-                    state = mix_step(state, units[number] & UNIT_CODE_MASK)
-        hashes[k] = mix_end(state)
-    return hashes
-
-
-@njit(cache=True, nogil=True, inline="always")
-def take_step(state, step) -> Any:
-    """``mix_step`` with the character's part of it looked up."""
-    state ^= step
-    return ((state << _U27) | (state >> _U37)) * _MULTIPLY_STATE

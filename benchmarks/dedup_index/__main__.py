@@ -2,7 +2,7 @@
 
 Documents are the first 200 characters of those of `benchmarks.dedup_scale` (real text, one in ten a near-duplicate), so
 that signatures are cheap and what is told is mostly what the index does: matching, writing, taking over what is new.
-One core, processor time.
+At the end the index is opened anew and asked twice of 1,000 documents that it has not seen. One core, processor time.
 """
 
 from __future__ import annotations
@@ -51,9 +51,14 @@ def main() -> int:
             index.add(documents)
             spent.append(time.process_time() - started)
             print(f"| {number + 1} | {before:,} | {spent[-1]:.2f} |", flush=True)
+        fresh = batch(asked.batches * asked.size // 1000 + 1, 1000, data)
         started = time.process_time()
-        found = len(Index.open(Path(folder) / "index").query(batch(asked.batches, 1000, data)))
-        print(f"all: {sum(spent):.1f} s; opened anew and asked of {found}: {time.process_time() - started:.2f} s")
+        opened = Index.open(Path(folder) / "index")
+        opened.query(fresh)
+        first = time.process_time() - started
+        opened.query(fresh)
+        second = time.process_time() - started - first
+        print(f"all: {sum(spent):.1f} s; opened anew and asked: {first:.3f} s; asked again: {second:.3f} s")
     return 0
 
 

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ _ONE_THREAD = dict.fromkeys(
 )
 
 
-def measure(system: str, corpus: Path, repeats: int) -> dict[str, Any]:
+def measure(system: str, corpus: Path, repeats: int, work: Sequence[str] = ()) -> dict[str, Any]:
     """Seconds of each piece of work and the peak of memory; or the reason why there are none, as ``error``."""
     try:
         python = Path(sys.executable) if system == "pomona" else python_of(system, HERE / f"requirements-{system}.txt")
@@ -36,7 +37,7 @@ def measure(system: str, corpus: Path, repeats: int) -> dict[str, Any]:
         return {"error": str(error)}
     environment = {**os.environ, **_ONE_THREAD}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, [HERE, ROOT] if system == "pomona" else [HERE]))
-    command = [python, "-W", "ignore", HERE / f"run_{system}.py", corpus, str(repeats)]
+    command = [python, "-W", "ignore", HERE / f"run_{system}.py", corpus, str(repeats), *work]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=corpus.parent, check=False)
     if ran.returncode:
         return {"error": f"{system} ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}"}
@@ -66,8 +67,8 @@ def _together(turns: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def benchmark(*, quick: bool) -> dict[str, Any]:
-    """The whole comparison."""
+def benchmark(*, quick: bool, peers: Sequence[str] = PEERS, work: Sequence[str] = ()) -> dict[str, Any]:
+    """The comparison with these peers, of this work or of all."""
     what, corpus = texts(30 if quick else 300)
     size = sum(len(text.encode()) for text in corpus)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,29 +77,30 @@ def benchmark(*, quick: bool) -> dict[str, Any]:
         # Ours and rensa are quick enough for their times to be small beside the clock of a busy machine: more runs.
         repeats = {"pomona": 7, "rensa": 7, "dolma": 1, "datatrove": 1}
         turns = [
-            {system: measure(system, path, 1 if quick else repeats[system]) for system in ("pomona", *PEERS)}
+            {system: measure(system, path, 1 if quick else repeats[system], work) for system in ("pomona", *peers)}
             for _ in range(1 if quick else _TURNS)
         ]
     systems = {system: _together([turn[system] for turn in turns]) for system in turns[0]}
-    line = one_line(5_000_000 if quick else 100_000_000)
+    line = {} if work else one_line(5_000_000 if quick else 100_000_000)
     return {"texts": what, "documents": len(corpus), "bytes": size, "systems": systems, "line": line}
 
 
 def table(result: dict[str, Any]) -> str:
     """The result for a reader."""
+    peers = [system for system in result["systems"] if system != "pomona"]
     documents, megabytes = result["documents"], result["bytes"] / 1e6
     ours = result["systems"]["pomona"]
     width = max(map(len, ours.get("seconds", {"work": 0})))
     rows = [
         f"{documents} documents, {megabytes:.1f} MB: {result['texts']}; one core, medians of turns",
-        f"{'work':{width}}{'pomona':>24}" + "".join(f"{peer:>24}{'pomona is':>14}" for peer in PEERS),
-        f"{'':{width}}{'documents/s':>14}{'MB/s':>10}" + f"{'documents/s':>14}{'MB/s':>10}{'':14}" * len(PEERS),
+        f"{'work':{width}}{'pomona':>24}" + "".join(f"{peer:>24}{'pomona is':>14}" for peer in peers),
+        f"{'':{width}}{'documents/s':>14}{'MB/s':>10}" + f"{'documents/s':>14}{'MB/s':>10}{'':14}" * len(peers),
     ]
     if "error" in ours:
         return "\n".join([*rows, ours["error"]])
     for work, seconds in ours["seconds"].items():
         row = f"{work:{width}}{documents / seconds:14,.0f}{megabytes / seconds:10.1f}"
-        for peer in PEERS:
+        for peer in peers:
             theirs = result["systems"][peer].get("seconds", {}).get(work)
             times = f"{theirs / seconds:,.1f} times" if theirs else ""
             row += f"{documents / theirs:14,.0f}{megabytes / theirs:10.2f}" if theirs else f"{'-':>14}{'-':>10}"
@@ -111,7 +113,7 @@ def table(result: dict[str, Any]) -> str:
         for name, found in result["systems"].items()
         if "error" not in found
     ]
-    return "\n".join([*rows, _told(result["line"])])
+    return "\n".join([*rows, *([_told(result["line"])] if result["line"] else [])])
 
 
 def _told(line: dict[str, Any]) -> str:
@@ -127,9 +129,11 @@ def _told(line: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.text_kernels", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="30 documents, one run: to see that everything works")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="compare with these alone")
+    parser.add_argument("--work", nargs="*", default=(), help='only this work, as the table names it: "minhash"')
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    result = benchmark(quick=arguments.quick)
+    result = benchmark(quick=arguments.quick, peers=arguments.peers, work=arguments.work)
     print(json.dumps(result, indent=2) if arguments.json else table(result))
     return 1 if "error" in result["systems"]["pomona"] else 0
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from dedup import Index, IndexRefusedError, index_rows
+from dedup import Index, IndexRefusedError, index_rows, index_run_files, segments
 from dedup.segments import Part
 
 Table = Callable[..., pa.Table]
@@ -99,32 +100,32 @@ def test_an_index_can_be_asked_as_it_was_before_an_input(tmp_path: Path, documen
     assert len(Index.open(folder, state=empty)) == 0
 
 
-class Read:
-    """Counts what is read of segments."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rows = 0
-        read = index_rows.read_keys
-
-        def counted(folder: Path, part: Part) -> pa.Table:
-            self.rows += part.rows
-            return read(folder, part)
-
-        monkeypatch.setattr(index_rows, "read_keys", counted)
-
-
-def test_adding_reads_only_what_is_new(tmp_path: Path, documents: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = Read(monkeypatch)
+def test_opening_reads_no_rows(tmp_path: Path, documents: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     index = Index.create(tmp_path / "index")
     for row in range(30):
         index.add(documents.slice(row, 1))
-    assert not any(index.query(documents)["keep"].to_pylist())
-    assert reads.rows == 30
+    read: list[str] = []
+
+    def reading(name: str) -> None:
+        function = getattr(segments, name)
+
+        def noted(folder: Path, part: Part, *rest: Any) -> Any:
+            read.append(part.name)
+            return function(folder, part, *rest)
+
+        for module in (index_rows, index_run_files):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, noted)
+
+    for name in ("read_keys", "read_chosen", "read_rows"):
+        reading(name)
     opened = Index.open(tmp_path / "index")
     assert (len(opened), opened.digest) == (30, index.digest)
-    assert reads.rows == 30  # neither its length nor its digest reads a segment
-    assert not any(opened.query(documents)["keep"].to_pylist())
-    assert reads.rows == 60
-    index.remove(["page-2"])
-    assert index.query(documents)["keep"].to_pylist().count(True) == 1
-    assert reads.rows == 60
+    assert not opened.query(documents.slice(3, 1))["keep"][0].as_py()
+    assert set(read) == {"segment-000003.parquet"}
+    read.clear()
+    other = documents.set_column(1, "text", pa.array([f"no {n} text like one there" for n in range(30)]))
+    assert index.query(other.set_column(0, "id", pa.array([f"n{n}" for n in range(30)])))["keep"].to_pylist()[0]
+    assert not read
+    index.add(pa.table({"id": ["new"], "text": ["a text that is not there either, of ten words"]}))
+    assert set(read) == {"segment-000030.parquet"}  # its keys are put among the others

@@ -59,12 +59,38 @@ def test_what_is_no_whole_index_is_refused(tmp_path: Path, documents: pa.Table) 
     with pytest.raises(IndexRefusedError, match="missing"):
         Index.open(folder)
     manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-2", "pomona-dedup-index-0"))
+    manifest.write_text(manifest.read_text().replace("pomona-dedup-index-3", "pomona-dedup-index-0"))
     with pytest.raises(IndexRefusedError, match="format 'pomona-dedup-index-0'"):
         Index.open(folder)
     manifest.write_text("{")
     with pytest.raises(IndexRefusedError, match="not a manifest"):
         Index.open(folder)
+
+
+def test_damaged_runs_are_refused(tmp_path: Path, documents: pa.Table) -> None:
+    folder = tmp_path / "index"
+    Index.create(folder).add(documents)
+    [run] = folder.glob("keys-*.run")
+    whole = run.read_bytes()
+    near = pa.array([text + " more" for text in documents["text"].to_pylist()])
+    copies = pa.table({"id": [f"copy-{row}" for row in range(30)], "text": near})
+
+    def write(content: bytes) -> None:
+        run.unlink()  # what is mapped is left alone
+        run.write_bytes(content)
+
+    for place in (0, 16, 40, 60, 64 + 8 * 100, 64 + 8 * 30 * 14 + 4 * 100, len(whole) - 60):
+        write(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(IndexRefusedError, match="damaged"):
+            Index.open(folder).matches(copies)
+        with pytest.raises(IndexRefusedError, match="damaged"):
+            Index.open(folder).add(pa.table({"id": ["new"], "text": ["a text of ten words that is not there yet"]}))
+    write(whole[:-8])
+    with pytest.raises(IndexRefusedError, match=f"{len(whole) - 8} bytes long, expected {len(whole)}"):
+        Index.open(folder)
+    write(whole)
+    assert not any(Index.open(folder).query(copies)["keep"].to_pylist())
+    assert len(Index.open(folder)) == 30
 
 
 def test_other_hashing_code_is_refused(tmp_path: Path) -> None:
@@ -97,6 +123,7 @@ def test_a_killed_add_leaves_the_index_as_it_was(tmp_path: Path, documents: pa.T
     )
     assert done.returncode == -signal.SIGKILL
     assert (folder / "segment-000001.parquet").exists()
+    assert (folder / "keys-000001.run").exists()
     index = Index.open(folder)
     assert len(index) == 10
     assert index.add(documents)["keep"].to_pylist() == [False] * 10 + [True] * 20  # takes over the orphan's name

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from dedup import MinHashConfig
 from dedup.minhash import EMPTY, band_keys, has_shingles, jaccard, signatures
 from dedup.shingles import shingle_sets, shingles
+from kernels.strings import text_batch
+from kernels.words import PUNCTUATION, words
 
 Planted = Callable[[float, int, int, int], list[tuple[str, str]]]
 texts = st.lists(st.text(max_size=60), max_size=8)
@@ -46,6 +48,24 @@ def test_shingles_are_counted_as_words_say(planted: Planted) -> None:
         sets = shingle_sets(pa.array([left, right]))
         assert np.diff(sets.offsets).tolist() == [plain_shingles(left, 5), plain_shingles(right, 5)]
         assert exact(left, right) == pytest.approx(0.5, abs=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text("ab,.=+- ", max_size=80), st.integers(1, 12))
+def test_shingles_are_runs_of_words_and_symbols(text: str, size: int) -> None:
+    batch = text_batch(pa.array([text, "x", text]))
+    found = words(batch)
+    spelt = [
+        bytes(batch.data[a:b]).lower()
+        for a, b, kind in zip(found.starts, found.ends, found.kinds, strict=True)
+        if kind != PUNCTUATION
+    ][found.offsets[2] - int((found.kinds[: found.offsets[2]] == PUNCTUATION).sum()) :]
+    runs = [tuple(spelt[k : k + size]) for k in range(max(len(spelt) - size + 1, 1))] if spelt else []
+    offsets, hashes = shingles(pa.array([text, "x", text]), size)
+    own = hashes[offsets[2] :].tolist()
+    assert len(own) == len(runs)
+    assert len(set(zip(own, runs, strict=True))) == len(set(own)) == len(set(runs))
+    assert own == hashes[: offsets[1]].tolist()
 
 
 @pytest.mark.parametrize("similarity", [0.3, 0.5, 0.7, 0.8, 0.9])
