@@ -33,7 +33,7 @@ from kernels.run_candidates import (
 
 __all__ = ["Runs", "ngram_hashes", "runs"]
 
-_MANY: Final = 1 << 15  # candidates whose table is larger than the caches of a core
+_MANY: Final = 1 << 15  # candidates whose table is larger than the cache of a core
 _ALONE: Final = np.uint8(0)
 _AGAIN: Final = np.uint8(1)  # of a candidate: its run occurs twice
 _NOTED: Final = np.uint8(2)  # of a run's first candidate: reading has noted the run
@@ -178,13 +178,15 @@ def _matched(grams, candidates, table, marked, firsts, others) -> Any:
 
     Whether a candidate is its run's first cannot be guessed. So each is put where its hash says without a branch; the
     few that find another run there are looked at afterwards (``others``). Nothing is counted: a number that was written
-    just now is what the processor must not be asked for.
+    just now is what the processor must not be asked for. Where the table is larger than the caches, each is looked at
+    once: what a slot in memory costs is more than a wrong guess.
     """
     slots = _slots_for(candidates)
     table[:slots] = -1
     mask = np.uint64(slots - 1)
     left = np.uint64(0)
-    for k in range(candidates):
+    few = candidates if candidates < _MANY else 0
+    for k in range(few):
         gram = grams[k]
         slot = (gram >> _HIGH) & mask
         held = table[slot]
@@ -198,6 +200,11 @@ def _matched(grams, candidates, table, marked, firsts, others) -> Any:
         marked[np.uint64(number)] = found
         others[left] = k
         left += np.uint64(not same)
+    for k in range(few, candidates):
+        firsts[k] = k
+        marked[k] = _ALONE
+        others[left] = k
+        left += np.uint64(1)
     for which in range(np.int64(left)):
         k = others[which]
         slot = (grams[k] >> _HIGH) & mask
