@@ -33,7 +33,7 @@ from kernels.run_candidates import (
 
 __all__ = ["Runs", "ngram_hashes", "runs"]
 
-_MANY: Final = 1 << 15  # candidates whose table is larger than the caches of a core
+_MANY: Final = 1 << 15  # candidates whose table is larger than the cache of a core
 _ALONE: Final = np.uint8(0)
 _AGAIN: Final = np.uint8(1)  # of a candidate: its run occurs twice
 _NOTED: Final = np.uint8(2)  # of a run's first candidate: reading has noted the run
@@ -178,13 +178,15 @@ def _matched(grams, candidates, table, marked, firsts, others) -> Any:
 
     Whether a candidate is its run's first cannot be guessed. So each is put where its hash says without a branch; the
     few that find another run there are looked at afterwards (``others``). Nothing is counted: a number that was written
-    just now is what the processor must not be asked for.
+    just now is what the processor must not be asked for. Where the table is larger than the caches, each is looked at
+    once: what a slot in memory costs is more than a wrong guess.
     """
     slots = _slots_for(candidates)
     table[:slots] = -1
     mask = np.uint64(slots - 1)
     left = np.uint64(0)
-    for k in range(candidates):
+    few = candidates if candidates < _MANY else 0
+    for k in range(few):
         gram = grams[k]
         slot = (gram >> _HIGH) & mask
         held = table[slot]
@@ -198,6 +200,11 @@ def _matched(grams, candidates, table, marked, firsts, others) -> Any:
         marked[np.uint64(number)] = found
         others[left] = k
         left += np.uint64(not same)
+    for k in range(few, candidates):
+        firsts[k] = k
+        marked[k] = _ALONE
+        others[left] = k
+        left += np.uint64(1)
     for which in range(np.int64(left)):
         k = others[which]
         slot = (grams[k] >> _HIGH) & mask
@@ -306,12 +313,13 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
     for i in range(texts):
         first = offsets[i]
         count = offsets[i + 1] - first
+        own = hashes[first : first + count]
+        sized = chars[first : first + count]  # none where tokens are counted
         if len(kinds):
-            count = _of_kind(hashes, chars, kinds, kind, first, offsets[i + 1], room, lengths)
+            count = _of_kind(own, sized, kinds[first : first + count], kind, room, lengths)
             own = room[:count]
-        else:
-            own = hashes[first : first + count]
-            _add_lengths(chars, first, count, lengths)
+            sized = lengths[1 : count + 1]
+        _add_lengths(sized, count, lengths)
         candidates = np.int64(-1)  # not looked for yet
         before = np.int64(0)
         for column in range(len(tops) + len(sizes)):
@@ -346,30 +354,24 @@ def _runs(offsets, hashes, chars, kinds, kind, tops, sizes) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _add_lengths(chars, first, count, lengths) -> Any:
-    """Characters before each token of a text; tokens, where none are given."""
+def _add_lengths(chars, count, lengths) -> Any:
+    """Characters before each token of a text, and before its end; tokens, where no characters are given."""
     length = np.int64(0)
-    if len(chars):
-        for k in range(count):
-            length += chars[first + k]
-            lengths[k + 1] = length
-    else:
-        for k in range(count):
-            lengths[k + 1] = k + 1
+    for k in range(len(chars)):
+        length += chars[k]
+        lengths[k + 1] = length
+    for k in range(len(chars), count):
+        lengths[k + 1] = k + 1
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _of_kind(hashes, chars, kinds, kind, first, last, room, lengths) -> Any:
-    """The same of the tokens of one kind, with their hashes; how many they are."""
+def _of_kind(hashes, chars, kinds, kind, room, lengths) -> Any:
+    """Hashes of a text's tokens of one kind, and the characters of each behind a free place; how many they are."""
     kept = np.uint64(0)
-    length = np.int64(0)
-    some = len(chars) > 0
-    for k in range(first, last):
+    for k in range(len(hashes)):
         room[kept] = hashes[k]
-        here = kinds[k] == kind
-        length += (chars[k] if some else 1) * here
-        kept += np.uint64(here)
-        lengths[kept] = length
+        lengths[kept + np.uint64(1)] = chars[k] if len(chars) else 1
+        kept += np.uint64(kinds[k] == kind)
     return np.int64(kept)
 
 

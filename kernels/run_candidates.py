@@ -37,36 +37,38 @@ def bits_for(candidates) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _more(mark) -> Any:
-    """A mark with one more run; it stays at the most that it can be."""
-    return mark + np.uint8(mark != FULL)
-
-
-@njit(cache=True, nogil=True, inline="always")
 def first_candidates(hashes, n, grams, where, bounds, marks, bits) -> Any:
     """The runs of n tokens, at most ``MOST_AT_FIRST``, that share their mark with another; how many they are.
 
     A candidate's bound is its mark: a run has at most as many occurrences, unless the mark is full.
     """
     count = len(hashes) - n + 1
+    # Several runs are multiplied at once, which would not be so if a loop over the tokens of each were within.
+    second = hashes[min(n - 1, 1) :]
     for k in range(count):
-        where[k] = k
-        grams[k] = hashes[k]
-    for behind in range(1, n):  # several runs at once, which a loop over the tokens of each would not be
+        grams[k] = hashes[k] * MULTIPLIER + second[k] if n > 1 else hashes[k]
+    for behind in range(2, n):
         following = hashes[behind:]
         for k in range(count):
             grams[k] = grams[k] * MULTIPLIER + following[k]
-    return perhaps_repeated(grams, where, bounds, count, marks, bits)
+    shift = np.uint64(64 - bits)
+    _mark(grams, count, marks, bits)
+    kept = np.uint64(0)
+    for k in range(count):
+        value = grams[k]
+        mark = marks[value >> shift]
+        where[kept] = k
+        grams[kept] = value
+        bounds[kept] = mark
+        kept += np.uint64(mark > 1)
+    return np.int64(kept)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def perhaps_repeated(grams, where, bounds, candidates, marks, bits) -> Any:
     """The same among runs that are candidates already; those that stay are moved to the front."""
     shift = np.uint64(64 - bits)
-    marks[: 1 << bits] = 0
-    for k in range(candidates):
-        place = grams[k] >> shift
-        marks[place] = _more(marks[place])
+    _mark(grams, candidates, marks, bits)
     kept = np.uint64(0)
     for k in range(candidates):
         value = grams[k]
@@ -76,6 +78,17 @@ def perhaps_repeated(grams, where, bounds, candidates, marks, bits) -> Any:
         bounds[kept] = mark
         kept += np.uint64(mark > 1)
     return np.int64(kept)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _mark(grams, candidates, marks, bits) -> Any:
+    """Count the runs in the marks; one stays at the most that it can be."""
+    shift = np.uint64(64 - bits)
+    marks[: 1 << bits] = 0
+    for k in range(candidates):
+        place = grams[k] >> shift
+        mark = marks[place]
+        marks[place] = mark + np.uint8(mark != FULL)
 
 
 @njit(cache=True, nogil=True, inline="always")
