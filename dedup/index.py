@@ -142,11 +142,13 @@ class Index:
 
     @property
     def _rows(self) -> Rows:
-        try:
-            self._read = self._read.follow(self._manifest)
-        except FileNotFoundError:
-            self._read = self._read.follow(self._with_present_runs())
-        return self._read
+        while True:
+            try:
+                self._read = self._read.follow(self._manifest)
+            except FileNotFoundError:
+                self._manifest = self._with_present_runs()
+            else:
+                return self._read
 
     def query(self, documents: pa.Table) -> pa.Table:
         """Say which documents would be kept if they were added now; the index does not change.
