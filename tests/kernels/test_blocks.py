@@ -177,6 +177,7 @@ def test_few_words_are_counted(texts: list[list[int]]) -> None:
     assert count_few(offsets, hashes, few).tolist() == [sum(number in (2, 3, 5) for number in text) for text in texts]
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40) | st.just(0)), max_size=20))
 def test_ratios(pairs: list[tuple[int, int]]) -> None:
     numbers = np.array(pairs, np.int64).reshape(-1, 2)
