@@ -39,22 +39,25 @@ def finish(process: subprocess.Popen[bytes]) -> str:
     return said.decode()
 
 
-def kill(process: subprocess.Popen[bytes], whom: str, chance: random.Random) -> None:
-    """Kill a worker, the driver, or everything that belongs to the run, with a signal that nobody can catch."""
+def kill(process: subprocess.Popen[bytes], whom: str, chance: random.Random) -> bool:
+    """Kill a worker, the driver, or everything that belongs to the run, with a signal that nobody can catch.
+
+    Tell whether there was anything to kill.
+    """
     if whom == "group":
         with suppress(ProcessLookupError):  # it was faster than the dice
             os.killpg(process.pid, signal.SIGKILL)
     elif whom == "driver":
         process.kill()
     else:
-        try:
+        with suppress(psutil.NoSuchProcess):
             workers = psutil.Process(process.pid).children(recursive=True)
             if workers:
                 chance.choice(sorted(workers, key=lambda one: one.pid)).kill()
-        except psutil.NoSuchProcess:
-            pass
-        return
+                return True
+        return False
     process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
 def finished_parts(out: Path) -> dict[Path, tuple[int, int]]:
@@ -112,15 +115,20 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             process = start(recipe, out)
             # Moments over the whole of a run, also inside its start; later ones where earlier tries left work done.
             time.sleep(chance.uniform(0.0, length * 0.6))
+            if process.poll() is not None:
+                finish(process)
+                break  # it had ended: what is killed then is no kill
             victim = chance.choice(["worker", "driver", "group"])
-            before = finished_parts(out) if process.poll() is None else {}
-            kill(process, victim, chance)
-            whom[victim] = whom.get(victim, 0) + 1
-            kills += 1
+            before = finished_parts(out)
+            if kill(process, victim, chance):
+                whom[victim] = whom.get(victim, 0) + 1
+                kills += 1
             if victim == "worker":
-                said = finish(process)  # the run goes on by itself
+                said = finish(process)  # the run goes on by itself, to its end
                 assert "failed" not in said
             check_kept(out, before)
+            if victim == "worker":
+                break
         finish(start(recipe, out))
         assert tiny.digests(out) == expected
         assert not list(out.rglob("*.tmp")), "temporary files are left"
