@@ -30,6 +30,7 @@ _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
 _BYTE: Final = np.uint64(0xFF)
 _U8: Final = np.uint64(8)
+_STRETCH: Final = 512  # types
 
 
 class Divergence(NamedTuple):
@@ -80,29 +81,40 @@ def _counts(data, starts, ends) -> Any:
 def _buckets(data, starts, ends, chosen) -> Any:
     """The bucket of each chosen token.
 
-    Of nearly all, sixteen steps are made of which those behind the end are not taken: how long the next token is cannot
-    be guessed, and the steps of several tokens are made at once.
+    They lie far apart: a stretch of them is first fetched, so that one is not waited for before the next is asked for.
+    Of nearly all, sixteen steps are made of which those behind the end are not taken, of several tokens at once.
     """
     buckets = np.empty(len(chosen), np.int32)
+    firsts = np.empty(_STRETCH, np.uint64)
+    seconds = np.empty(_STRETCH, np.uint64)
+    sizes = np.empty(_STRETCH, np.int64)
     limit = len(data) - 16
-    for number in range(len(chosen)):
-        at = starts[chosen[number]]
-        size = ends[chosen[number]] - at
-        state = _OFFSET
-        if size <= 16 and at <= limit:
-            word = case_folded(load_word(data, at))
-            second = case_folded(load_word(data, at + 8))
-            for place in range(16):
+    for base in range(0, len(chosen), _STRETCH):
+        own = chosen[base : base + _STRETCH]
+        others = np.int64(0)
+        for k in range(len(own)):
+            at = starts[own[k]]
+            sizes[k] = ends[own[k]] - at
+            others += (sizes[k] > 16) | (at > limit)
+            firsts[k] = load_word(data, min(at, limit))
+            seconds[k] = load_word(data, min(at, limit) + 8)
+        for k in range(len(own)):
+            state = _OFFSET
+            word = case_folded(firsts[k])
+            for place in range(8):
                 taken = (state ^ (word & _BYTE)) * _PRIME
-                state = taken if place < size else state
-                word = second if place == 7 else word >> _U8
-        else:
-            for place in range(at, at + size):
-                byte = data[place]
-                if 65 <= byte <= 90:
-                    byte += 32
-                state = (state ^ np.uint64(byte)) * _PRIME
-        buckets[number] = np.int32(finish(state) & np.uint64(BUCKETS - 1))
+                state = taken if place < sizes[k] else state
+                word >>= _U8
+            word = case_folded(seconds[k])
+            for place in range(8, 16):
+                taken = (state ^ (word & _BYTE)) * _PRIME
+                state = taken if place < sizes[k] else state
+                word >>= _U8
+            buckets[base + k] = np.int32(finish(state) & np.uint64(BUCKETS - 1))
+        if others:
+            for k in range(len(own)):
+                if sizes[k] > 16 or starts[own[k]] > limit:
+                    buckets[base + k] = _bucket(data, starts[own[k]], ends[own[k]])
     return buckets
 
 
