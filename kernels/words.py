@@ -251,35 +251,46 @@ def _folded_bytes(units, count, folded) -> Any:
 @njit(cache=True, nogil=True)
 def _folded_ascii(data, starts, ends, chosen, hashes, others) -> Any:
     """Hash the chosen tokens that are ASCII alone; the places of the others, in ``others``, and how many they are."""
-    limit = len(data) - 8
+    firsts = np.empty(_STRETCH, np.uint64)
+    seconds = np.empty(_STRETCH, np.uint64)
+    sizes = np.empty(_STRETCH, np.int64)
+    limit = len(data) - 16
     left = np.uint64(0)
-    for k in range(len(chosen)):
-        at = starts[chosen[k]]
-        size = ends[chosen[k]] - at
-        if size <= 16 and at <= limit - 8:  # nearly all: hashing them again costs less than guessing the case
-            first, second = two_words(data, at, size)
-            short = mix_step(FIRST_STATE, case_folded(first))
-            long = mix_step(short, case_folded(second))
-            hashes[k] = mix_end(long if size > 8 else short)
-            others[left] = k
-            left += np.uint64((first | second) & _TOPS != 0)
-            continue
-        state = FIRST_STATE
-        high = np.uint64(0)
-        while size > 8:
-            word = load_word(data, at)
-            state = mix_step(state, case_folded(word))
-            high |= word
-            at += 8
-            size -= 8
-        word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
-        word &= _ALL >> np.uint64(64 - 8 * size)
+    for base in range(0, len(chosen), _STRETCH):
+        own = chosen[base : base + _STRETCH]
+        for k in range(len(own)):
+            start = starts[own[k]]
+            sizes[k] = ends[own[k]] - start
+            firsts[k], seconds[k] = two_words(data, min(start, limit), min(sizes[k], 16))
+        for k in range(len(own)):
+            short = mix_step(FIRST_STATE, case_folded(firsts[k]))
+            long = mix_step(short, case_folded(seconds[k]))
+            hashes[base + k] = mix_end(long if sizes[k] > 8 else short)
+        for k in range(len(own)):
+            high = firsts[k] | seconds[k]
+            if sizes[k] > 16 or starts[own[k]] > limit:
+                hashes[base + k], high = _long_folded(data, starts[own[k]], ends[own[k]])
+            others[left] = base + k
+            left += np.uint64(high & _TOPS != 0)
+    return np.int64(left)
+
+
+@njit(cache=True, nogil=True)
+def _long_folded(data, at, end) -> Any:
+    """The same hash of a token of any length, wherever it stands, and the bits of its bytes."""
+    limit = len(data) - 8
+    size = end - at
+    state = FIRST_STATE
+    high = np.uint64(0)
+    while size > 8:
+        word = load_word(data, at)
         state = mix_step(state, case_folded(word))
         high |= word
-        hashes[k] = mix_end(state)
-        others[left] = k
-        left += np.uint64(high & _TOPS != 0)
-    return np.int64(left)
+        at += 8
+        size -= 8
+    word = load_word(data, min(at, limit)) >> np.uint64(8 * max(at - limit, 0))
+    word &= _ALL >> np.uint64(64 - 8 * size)
+    return mix_end(mix_step(state, case_folded(word))), high | word
 
 
 @njit(cache=True, nogil=True)
