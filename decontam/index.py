@@ -25,6 +25,7 @@ from decontam.runs import counted, scan_runs
 from decontam.seeds import code_points
 from decontam.storage import load, save
 from kernels.blocks import at_least_a_block
+from kernels.distinct import distinct
 from kernels.strings import TextBatch, chosen, portions, text_batch
 from kernels.tokens import tokens
 
@@ -104,7 +105,7 @@ class Index:
             if names.count(name) > 1:
                 raise ValueError(f'benchmarks: name "{name}" is given {names.count(name)} times; names must be unique')
         assembled = assemble(given, chosen)
-        postings, lookup, fate = build(assembled, chosen, np.unique(np.asarray(common, np.uint64)))
+        postings, lookup, fate = build(assembled, chosen, distinct(np.asarray(common, np.uint64)))
         pairs = (fate == ALIVE)[assembled.owner_piece]
         piece, item = assembled.owner_piece[pairs], assembled.owner_item[pairs]
         order = np.lexsort((item, piece))

@@ -19,9 +19,9 @@ from dedup.deduplicate import order_of
 from dedup.exact import CONTENT_TYPE
 from dedup.index_run_files import id_keys, in_memory, mapped
 from dedup.index_runs import Run, pairs
-from dedup.pairs import distinct
 from dedup.segments import Manifest, Part, read_chosen, read_removed, read_rows
 from dedup.shingles import Shingles
+from kernels.distinct import distinct
 
 __all__ = ["RANKED", "Rows"]
 

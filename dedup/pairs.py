@@ -20,7 +20,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["distinct", "in_buckets", "next_band", "pair_codes", "within_buckets"]
+from kernels.distinct import distinct
+
+__all__ = ["in_buckets", "next_band", "pair_codes", "within_buckets"]
 
 
 def in_buckets(keys: NDArray[np.uint64], active: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -96,15 +98,6 @@ def pair_codes(
         codes = np.minimum(left, right).astype(np.uint64) << np.uint64(32) | np.maximum(left, right).astype(np.uint64)
         found = distinct(np.concatenate([found, codes]))
     return found
-
-
-def distinct(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the codes ascending, each once.
-
-    By sorting: `np.unique` puts numbers into a hash table, which takes a hundred times as long for pairs of rows.
-    """
-    ordered = np.sort(codes)
-    return ordered[np.concatenate((np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]))]
 
 
 @njit(cache=True, nogil=True)

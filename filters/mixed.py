@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from filters.batch import Batch, ratio
 from filters.family import Family
 from filters.language import FARTHEST, UNDETERMINED, Judge, judge, read_only
+from kernels.distinct import distinct
 from kernels.scripts import beginnings
 from kernels.strings import TextBatch, portions, text_batch
 
@@ -72,7 +73,7 @@ def _of_portion(texts: TextBatch, asked: Judge) -> _Shares:
     begin, end = int(texts.offsets[0]), int(texts.offsets[-1])
     # A line ends behind its newline, a text behind its last line; an empty line has no letters and does no harm.
     breaks = np.flatnonzero(texts.data[begin:end] == ord("\n")) + begin + 1
-    bounds = np.union1d(breaks, texts.offsets)
+    bounds = distinct(np.concatenate([breaks, texts.offsets]))
     of_text = np.searchsorted(texts.offsets, bounds[:-1], side="right") - 1
     lines = beginnings(TextBatch(texts.data, read_only(bounds)), _CHARACTERS)
     found = asked.of(lines)

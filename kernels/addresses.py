@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.distinct import distinct
 from kernels.strings import TextBatch
 
 __all__ = ["AddressList", "address_list", "fingerprints", "listed"]
@@ -40,7 +41,7 @@ class AddressList(NamedTuple):
 
 def address_list(found: NDArray[np.uint64]) -> AddressList:
     """Compile fingerprints, in any order, some perhaps twice."""
-    ordered = np.unique(found)
+    ordered = distinct(found)
     bits = min(28, max(4, len(ordered).bit_length() - 2))
     firsts = np.zeros((1 << bits) + 1, np.uint32)
     np.cumsum(np.bincount((ordered >> np.uint64(64 - bits)).astype(np.int64), minlength=1 << bits), out=firsts[1:])

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from kernels.addresses import AddressList, address_list, fingerprints
 from kernels.addresses import listed as _listed
+from kernels.distinct import distinct
 from kernels.strings import text_batch
 
 __all__ = ["build", "false_positive_rate", "listed", "main", "read"]
@@ -91,7 +92,7 @@ def build(paths: Sequence[Path]) -> tuple[AddressList, dict[str, Any]]:
             keys, none = fingerprints(text_batch(column))
             left_out += int(none.sum())
             found.append(keys[~none])
-    keys = np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+    keys = distinct(np.concatenate(found)) if found else np.zeros(0, np.uint64)
     if not len(keys):
         raise ValueError(f"{', '.join(map(str, paths))}: found no entries, expected a domain or an address a line")
     compiled = address_list(keys)

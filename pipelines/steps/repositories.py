@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dedup.repeats import KnownKeys, find
 from dedup.repositories import RepositoryConfig, bands_of, content_keys, resemblances, resolve
+from kernels.distinct import distinct
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.engines.plan import GroupBy, Output, Plan, Shard, Tables
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA, json_string, verdicts
@@ -138,7 +139,7 @@ class Gather:
         numbers: list[tuple[int, int, int]] = []
         bands, sketch = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
         for start, stop in pairwise(bounds):
-            contents = np.unique(content[start:stop])
+            contents = distinct(content[start:stop])
             if len(contents) >= self.config.min_files:
                 first.append(start)
                 numbers.append((-stars[start:stop].max(), -commits[start:stop].max(), -len(contents)))
@@ -230,7 +231,7 @@ class Compare:
 def decided(repositories: Iterable[pa.Table], copies: pa.Table) -> pa.Table:
     """Return which repositories go: GONE_SCHEMA, sorted by key; only those that are in a pair are held."""
     better, worse = copies["better"].to_numpy(), copies["worse"].to_numpy()
-    nodes = np.unique(np.concatenate([better, worse]))
+    nodes = distinct(np.concatenate([better, worse]))
     held = [REPOSITORIES_SCHEMA.empty_table().select(["key", *_ORDER])]
     for table in repositories:
         held.append(table.filter(pa.array(np.isin(table["key"].to_numpy(), nodes))).select(["key", *_ORDER]))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from kernels.distinct import distinct
 from pipelines.document import canonical_json
 from pipelines.report.folder import RunFolder
 from pipelines.runs.folder import RunFolder as Place
@@ -274,7 +275,7 @@ class Change:
         before = manifest.get("excluded")
         if before is not None:
             held = read_table(folder / before["path"])["document"].to_numpy()
-            rows = np.union1d(rows, held)
+            rows = distinct(np.concatenate([rows, held]))
             self.staging.drop(folder / before["path"])
         name = EXCLUDED if before is None else f"excluded-v{self.found.version}.parquet"
         table = pa.table({"document": pa.array(rows, pa.int64())})

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.distinct import distinct
 from pipelines.storage import exists, is_remote
 from pipelines.takedown.rewriting import Gone, rows_of
 
@@ -110,7 +111,7 @@ def _exposure(run: Path, place: Path, gone: Gone, price: float | None) -> Exposu
         if answer is None:
             return found
         known[stage] = answer
-        taken = np.unique(np.concatenate([*answer.values(), np.empty(0, np.int64)])).astype(np.int64)
+        taken = distinct(np.concatenate([*answer.values(), np.empty(0, np.int64)])).astype(np.int64)
         found.steps[stage] = taken.tolist()
     order = sorted(states, key=lambda state: (state.at, state.step))
     for state in order:
@@ -176,7 +177,7 @@ def _seen(
     told: dict[str, list[NDArray[np.int64]]] = {}
     for row, id_ in zip(rows.tolist(), ids, strict=True):
         told.setdefault(str(id_), []).append(found[row])
-    return {id_: np.unique(np.concatenate(each)) for id_, each in told.items()}
+    return {id_: distinct(np.concatenate(each)) for id_, each in told.items()}
 
 
 def _versions(manifest: Path) -> set[str]:

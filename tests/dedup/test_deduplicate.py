@@ -16,7 +16,7 @@ from dedup.components import components
 from dedup.config import PRESETS
 from dedup.edges import kept_edges
 from dedup.exact import content_hash
-from dedup.pairs import distinct, within_buckets
+from dedup.pairs import within_buckets
 
 Table = Callable[..., pa.Table]
 Planted = Callable[[float, int, int, int], list[tuple[str, str]]]
@@ -237,11 +237,6 @@ def test_near_identical_texts_are_compared_with_a_bounded_number_of_others(
     assert sum(found["keep"].to_pylist()) == 1
     # Each text meets at most `representatives` others a band; all pairs would be a million, or 5,000 million.
     assert count - 1 <= sum(compared) <= count * config.representatives * config.bands
-
-
-@given(st.lists(st.integers(0, 5) | st.integers(2**63, 2**63 + 3), max_size=30))
-def test_distinct_codes_rise(codes: list[int]) -> None:
-    assert distinct(np.array(codes, np.uint64)).tolist() == sorted(set(codes))
 
 
 def test_a_hundred_thousand_copies(table: Table, pages: list[str]) -> None:
