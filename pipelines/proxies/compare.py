@@ -147,10 +147,10 @@ def sentence(one: intervals.Difference) -> str:
     """Say what was found of one set in a sentence."""
     seeds, documents = one.over_seeds, one.over_documents
     change = 100 * seeds.mean / one.a
-    few = f"; {intervals.DOCUMENTS} are the least to judge by" if one.documents < intervals.DOCUMENTS else ""
     word = {"helps": "B helps", "hurts": "B hurts", "not shown": "no difference is shown"}[one.verdict]
     return (
         f"{one.name}: {word}: {one.a:.4f} → {one.b:.4f} bits a byte ({change:+.2f} %), difference {seeds.mean:+.4f}, "
         f"95 % over {one.seeds} seeds (paired t) {seeds.low:+.4f} to {seeds.high:+.4f}, "
-        f"over {counted(one.documents, 'document')} (bootstrap) {documents.low:+.4f} to {documents.high:+.4f}{few}"
+        f"over {counted(one.documents, 'document')} (bootstrap) {documents.low:+.4f} to {documents.high:+.4f}"
+        + intervals.too_few(one.documents)
     )

@@ -73,6 +73,11 @@ class Difference:
         }
 
 
+def too_few(documents: int) -> str:
+    """Say, to end the sentence of a verdict, that documents are too few for one; nothing where they are not."""
+    return f"; {DOCUMENTS} documents are the least to judge by" if documents < DOCUMENTS else ""
+
+
 def bits_per_byte(nats: Losses, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Bits a byte of text of each seed, float64 [seeds]: it does not depend on how the text was cut into tokens.
 

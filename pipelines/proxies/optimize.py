@@ -190,6 +190,7 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     told += [
         f"  {one['set']}: {one['a']:.4f} → {one['b']:.4f}, {one['difference']:+.4f} "
         f"({one['over_seeds']['low']:+.4f} to {one['over_seeds']['high']:+.4f}): {one['verdict']}"
+        + intervals.too_few(one["documents"])
         for one in confirmed["sets"]
     ]
     if "at" in facts:

@@ -93,4 +93,4 @@ def test_few_documents_show_nothing_however_sure_the_seeds_are(documents: int) -
     found = compare("x", a, a - 9.0 - np.linspace(0, 1, documents), np.full(documents, 50))
     assert found.over_seeds.sure == found.over_documents.sure == -1
     assert found.verdict == ("helps" if documents >= 6 else "not shown")
-    assert ("6 are the least to judge by" in sentence(found)) == (documents < 6)
+    assert ("6 documents are the least to judge by" in sentence(found)) == (documents < 6)
