@@ -96,7 +96,7 @@ def test_licences_are_read_as_the_tree_has_them(pomona_data: Path) -> None:
 
 
 BODIES = {
-    "text/x-wiki": (b"The river '''rises''' in the [[hills]].\n", 20_000),
+    "text/x-wiki": (b"The river '''rises''' in the [[hills]].\n", 100_000),
     "application/x-tex": (b"The river \\emph{rises} in $x_1$.\n\n", 100_000),
     HTML_PARTS: (b'["", "<p>The river <b>rises</b>.</p>"]', 100_000),
 }
