@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DedupConfig
 
-__all__ = ["COLUMNS", "Documents", "best_first", "codes_of", "documents_in_order", "numbers"]
+__all__ = ["COLUMNS", "Documents", "best_first", "codes_of", "documents_in_order", "numbers", "one_array"]
 
 COLUMNS = ("quality", "priority", "date", "url", "protected")
 """Columns that count where a table has them."""
@@ -80,7 +80,7 @@ def documents_in_order(documents: pa.Table, config: DedupConfig) -> Documents:
         column = documents["protected"]
         if not pa.types.is_boolean(column.type):
             raise ValueError(f'documents: column "protected" is of type {column.type}, expected bool')
-        protected = _one(pc.fill_null(column, False)).to_numpy(zero_copy_only=False)
+        protected = one_array(pc.fill_null(column, False)).to_numpy(zero_copy_only=False)
     url = _texts(documents, "url", pa.string()) if "url" in documents.column_names else None
     if config.url is not None and url is None:
         raise ValueError('documents: no column "url"; the configuration asks for one copy of each URL')
@@ -109,7 +109,7 @@ def numbers(documents: pa.Table, name: str) -> NDArray[np.float64]:
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
         wanted = "a number or a timestamp" if name == "date" else "a number"
         raise ValueError(f'documents: column "{name}" is of type {column.type}, expected {wanted}')
-    return _one(column.cast(pa.float64())).to_numpy(zero_copy_only=False)
+    return one_array(column.cast(pa.float64())).to_numpy(zero_copy_only=False)
 
 
 def codes_of(values: Any) -> NDArray[np.int64]:
@@ -125,10 +125,11 @@ def _texts(documents: pa.Table, name: str, kind: pa.DataType) -> Any:
     given = documents.schema.field(name).type
     if given not in (pa.string(), pa.large_string(), pa.string_view(), pa.null()):
         raise ValueError(f'documents: column "{name}" is of type {given}, expected string or large_string')
-    return _one(documents[name].cast(kind))
+    return one_array(documents[name].cast(kind))
 
 
-def _one(column: Any) -> Any:
+def one_array(column: Any) -> Any:
+    """Return a column as one array."""
     combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(combined, pa.ChunkedArray):
         combined = pa.concat_arrays(combined.chunks)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
 from dedup.deduplicate import order_of
+from dedup.documents import one_array
 from dedup.exact import content_hash
 from dedup.index_runs import KINDS, Keys, Run, blocks_of, merge, no_keys
 from dedup.segments import FORMAT, IndexRefusedError, Manifest, Part, next_name, publish, read_keys
@@ -63,7 +63,7 @@ def in_memory(folder: Path, part: Part, first: int) -> Iterator[Run]:
             first,
             table["banded"].to_numpy(),
             band=keys.flatten().to_numpy(zero_copy_only=False).reshape(-1, bands),
-            content=order_of(_array(table["content"])),
+            content=order_of(one_array(table["content"])),
             id=id_keys(table["id"]),
         )
         first += table.num_rows
@@ -71,7 +71,7 @@ def in_memory(folder: Path, part: Part, first: int) -> Iterator[Run]:
 
 def id_keys(ids: Any) -> NDArray[np.uint64]:
     """Return the keys of ids."""
-    return order_of(content_hash(_array(ids)))
+    return order_of(content_hash(one_array(ids)))
 
 
 def covered(folder: Path, manifest: Manifest, present: Manifest) -> Manifest:
@@ -176,11 +176,3 @@ def _header(counts: Sequence[int], parts: dict[str, Keys]) -> bytes:
         digest.update(part.fences.data)
         digest.update(part.sums.data)
     return begin.ljust(_HEADER - 16, b"\0") + digest.digest()
-
-
-def _array(column: Any) -> Any:
-    """Return a column as one array."""
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
-    return whole

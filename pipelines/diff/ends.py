@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.report.folder import RunFolder, idea_of
+from pipelines.report.folder import RunFolder, idea_of, part_name
 from pipelines.storage import read_batches, row_count
 
 LAST = ("mix", "tokenize", "takedown")
@@ -33,6 +34,9 @@ ENDS = pa.schema(
     ]
 )
 """A row a record: the step that ended its way, or the last that kept it; tokens where it came to the tokenizer."""
+
+Held = tuple[dict[str, Path], bool]
+"""Files of one step by their names, and whether they are the run's partitions: not those of a run mixed with it."""
 
 
 @dataclass(frozen=True)
@@ -112,45 +116,50 @@ class Side:
     def _about(self, ids: pa.Array[Any], part: int, of: int) -> dict[str, Any]:
         """Look tokens, language and kind up where the record came so far."""
         found: dict[str, Any] = {}
-        tokens = [step.outputs["tokens"] for step in self.folder.steps if "tokens" in step.outputs][-1:]
-        counts = self._table(self._of_range(tokens[0] if tokens else (), part, of), ["id", "count"], part, of)
+        counts = self._table(self._tokens, ["id", "count"], part, of)
         at = None if counts is None else pc.index_in(ids, value_set=counts["id"].combine_chunks())
         found["tokens"] = pa.nulls(len(ids), pa.int64()) if counts is None else counts["count"].take(at)
-        told = self._table(
-            self._of_range(self.folder.documents_until("measure"), part, of), ["id", "language", "kind"], part, of
-        )
+        told = self._table(self._documents, ["id", "language", "kind"], part, of)
         where = None if told is None else pc.index_in(ids, value_set=told["id"].combine_chunks())
         for name in ("language", "kind"):
             found[name] = pa.nulls(len(ids), pa.string()) if told is None else told[name].take(where)
         found["language"] = pc.coalesce(found["language"], self._language(ids, part, of))
         return found
 
-    def _of_range(self, files: Sequence[Path], part: int, of: int) -> list[tuple[Path, bool]]:
-        """Files that may hold ids of a range, and whether they are the range: not of a run with other partitions."""
-        names = [f"part-{number:05d}.parquet" for number in range(self.partitions)]
-        wanted = {names[number] for number in self.parts(part, of)}
-        by_step: dict[Path, list[Path]] = {}
-        for path in files:
-            by_step.setdefault(path.parent, []).append(path)
-        found: list[tuple[Path, bool]] = []
-        for held in by_step.values():
-            alike = {path.name for path in held} == set(names)
-            found += [(path, alike and of == self.partitions) for path in held if not alike or path.name in wanted]
-        return found
-
     def _language(self, ids: pa.Array[Any], part: int, of: int) -> Any:
-        told = self._table(self._of_range(self.folder.signals, part, of), ["id", "language.language"], part, of)
+        told = self._table(self._signals, ["id", "language.language"], part, of)
         if told is None:
             return pa.nulls(len(ids), pa.string())
         return told["language.language"].cast(pa.string()).take(pc.index_in(ids, value_set=told["id"].combine_chunks()))
 
-    def _table(self, files: list[tuple[Path, bool]], columns: list[str], part: int, of: int) -> pa.Table | None:
-        """Read columns of the rows of a range; None where there are no files."""
-        tables = [
-            table if whole else within(table, part, of)
-            for path, whole in files
-            for table in read_batches(path, 65_536, columns)
-        ]
+    @cached_property
+    def _tokens(self) -> list[Held]:
+        return self._held([step.outputs["tokens"] for step in self.folder.steps if "tokens" in step.outputs][-1:])
+
+    @cached_property
+    def _documents(self) -> list[Held]:
+        return self._held([self.folder.documents_until("measure")])
+
+    @cached_property
+    def _signals(self) -> list[Held]:
+        return self._held([self.folder.signals])
+
+    def _held(self, outputs: Iterable[Sequence[Path]]) -> list[Held]:
+        """Sort files by the step that wrote them, and tell whether it has this run's partitions."""
+        by_step: dict[Path, dict[str, Path]] = {}
+        for path in chain.from_iterable(outputs):
+            by_step.setdefault(path.parent, {})[path.name] = path
+        names = {part_name(number) for number in range(self.partitions)}
+        return [(held, held.keys() == names) for held in by_step.values()]
+
+    def _table(self, outputs: list[Held], columns: list[str], part: int, of: int) -> pa.Table | None:
+        """Read columns of the rows of a range, from all files where partitions differ; None where there are none."""
+        tables: list[pa.Table] = []
+        for held, alike in outputs:
+            paths = [held[part_name(number)] for number in self.parts(part, of)] if alike else held.values()
+            whole = alike and of == self.partitions
+            for table in (table for path in paths for table in read_batches(path, 65_536, columns)):
+                tables.append(table if whole else within(table, part, of))
         return pa.concat_tables(tables).combine_chunks() if tables else None
 
 

@@ -204,16 +204,16 @@ class RunFolder:
         files = self.documents_until(idea)
         partitions = int(self.facts["recipe"].get("partitions", 0))
         held = Counter(path.name for path in files)
-        if set(held) != {_part(part) for part in range(partitions)} or len(set(held.values())) != 1:
+        if set(held) != {part_name(part) for part in range(partitions)} or len(set(held.values())) != 1:
             return files  # mixed of runs with other partitions
-        names = {_part(part) for part in partitions_of(pa.array(sorted(ids), pa.string()), partitions).to_pylist()}
+        names = {part_name(part) for part in partitions_of(pa.array(sorted(ids), pa.string()), partitions).to_pylist()}
         return tuple(path for path in files if path.name in names)
 
     @property
     def ledger(self) -> tuple[Path, ...]:
         """The run's ledger files, in order: one for each of the recipe's partitions, not what a listing shows."""
         parts = range(int(self.facts["recipe"].get("partitions", 0)))
-        return tuple(_output(self.path, "ledger", _part(part)) for part in parts)
+        return tuple(_output(self.path, "ledger", part_name(part)) for part in parts)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -267,7 +267,8 @@ def _step(run: Path, told: Mapping[str, Any]) -> Step:
     )
 
 
-def _part(number: int) -> str:
+def part_name(number: int) -> str:
+    """Return the name of the file of a partition: every step's is the same."""
     return f"part-{number:05d}.parquet"
 
 

@@ -42,16 +42,19 @@ class Documents:
 
 def names(folder: RunFolder) -> list[str]:
     """Signals that are numbers, of documents; of runs mixed together those that were measured in each."""
-    found = [
-        [
-            one.name
-            for one in read_schema(files[0])
-            if "." in one.name and (pa.types.is_floating(one.type) or pa.types.is_integer(one.type))
-        ]
-        for step in folder.steps
-        if step.idea == "measure" and (files := step.outputs.get("signals", ()))
+    measured = [
+        step.outputs["signals"][0] for step in folder.steps if step.idea == "measure" and step.outputs.get("signals")
     ]
+    found = [_numbers(read_schema(path)) for path in measured]
     return [name for name in found[0] if all(name in other for other in found)] if found else []
+
+
+def _numbers(schema: pa.Schema) -> list[str]:
+    return [
+        one.name
+        for one in schema
+        if "." in one.name and (pa.types.is_floating(one.type) or pa.types.is_integer(one.type))
+    ]
 
 
 def parts(
